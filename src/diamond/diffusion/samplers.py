@@ -1,0 +1,65 @@
+"""Drawing a frame by following the noise down (Karras et al. 2022, equation 5 and algorithm 2).
+
+Axes   b batch | c h w image | s denoising steps
+Units  frames are floats in [-1, 1]; sigma is the noise's standard deviation in those units
+"""
+
+import math
+from collections.abc import Callable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from diamond.config import SamplerConfig
+
+Denoise = Callable[[Tensor, float], Tensor]
+"""(noisy frame (b c h w), its noise level) -> denoised frame (b c h w)."""
+
+
+def noise_schedule(cfg: SamplerConfig) -> list[float]:
+    """The `num_steps` noise levels visited, then 0 (EDM equation 5)."""
+    low, high, last = cfg.sigma_min ** (1 / cfg.rho), cfg.sigma_max ** (1 / cfg.rho), cfg.num_steps - 1
+    between = [(high + i / last * (low - high)) ** cfg.rho for i in range(1, last)]
+    # Both ends are exact, so that they count as inside [s_tmin, s_tmax] when they are equal to its edges.
+    return [cfg.sigma_max, *between, *([cfg.sigma_min] if last > 0 else []), 0.0]
+
+
+def uses_churn(cfg: SamplerConfig) -> bool:
+    """Whether sampling takes fresh noise on the way, besides the starting image."""
+    return cfg.s_churn > 0
+
+
+def sample(
+    denoise: Denoise,
+    initial: Float[Tensor, "b c h w"],
+    cfg: SamplerConfig,
+    churn_normal: Float[Tensor, "s b c h w"] | None = None,
+    published: bool = False,
+) -> list[Float[Tensor, "b c h w"]]:
+    """The images after 0, 1, .. `num_steps` steps; the last one is the sample (EDM algorithm 2).
+
+    Args:
+        denoise: the denoiser, with context and actions bound.
+        initial: the starting image.
+        cfg: noise levels, order and churn.
+        churn_normal: standard normal draws, one a step; needed when `uses_churn(cfg)`.
+        published: tell the denoiser the noise level before churn, as the published code does; EDM tells it the level after.
+    """
+    sigmas = noise_schedule(cfg)
+    gamma_max = min(cfg.s_churn / cfg.num_steps, math.sqrt(2) - 1)
+    x, trajectory = initial, [initial]
+    for step, (sigma, next_sigma) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
+        churned = sigma
+        if gamma_max > 0 and cfg.s_tmin <= sigma <= cfg.s_tmax:
+            assert churn_normal is not None, "sampling with churn needs churn_normal"
+            churned = sigma * (1 + gamma_max)
+            x = x + churn_normal[step] * (cfg.s_noise * math.sqrt(churned**2 - sigma**2))
+        slope = (x - denoise(x, sigma if published else churned)) / churned
+        euler = x + slope * (next_sigma - churned)
+        if cfg.order == 1 or next_sigma == 0:
+            x = euler
+        else:
+            next_slope = (euler - denoise(euler, next_sigma)) / next_sigma
+            x = x + (slope + next_slope) * (0.5 * (next_sigma - churned))
+        trajectory.append(x)
+    return trajectory

@@ -1,0 +1,32 @@
+"""The errors a user can cause; the command line prints their message on one line and exits with status 1.
+
+Every message names the field or file, the value found and the remedy.
+"""
+
+
+class DiamondError(Exception):
+    """Base of all errors that are the caller's to mend, not a fault of this package."""
+
+
+class ConfigError(DiamondError, ValueError):
+    """A hyper-parameter, preset or override is unknown or out of range."""
+
+
+class EnvError(DiamondError):
+    """The real environment cannot be made or does not fit (unknown id, missing package, no image observations)."""
+
+
+class RunError(DiamondError):
+    """A run folder is missing, in use, incomplete, damaged, or of another version."""
+
+
+class DataError(DiamondError):
+    """An episode or start segment is damaged or does not fit the environment."""
+
+
+class TrainingError(DiamondError):
+    """Training cannot go on: a loss is not finite, or the disk refuses a write."""
+
+
+class DeviceError(DiamondError):
+    """The device asked for is not present."""

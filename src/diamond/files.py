@@ -1,0 +1,46 @@
+"""Writing files so that a kill at any moment leaves the old file or the new one, never a torn one."""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from diamond.errors import TrainingError
+
+
+def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, flush it to the disk, then put it in place in one act.
+
+    Raises:
+        TrainingError: the disk refuses the write.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise cannot_write(path, error) from error
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file; see `write_atomic`."""
+    write_atomic(path, lambda file: file.write(content))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file a human can read; see `write_atomic`."""
+    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8"))
+
+
+def cannot_write(path: Path, error: OSError) -> TrainingError:
+    """The error to raise when the disk refuses a write, with the remedy."""
+    reason = error.strerror or str(error)
+    return TrainingError(f"{path} cannot be written ({reason}): free disk space or make the folder writable, then resume")

@@ -1,0 +1,144 @@
+"""Acting in the dream (paper algorithm 1, "update actor-critic").
+
+A window is rolled out without gradient, then the policy is evaluated once more on all its frames as one batch with
+gradient. That is the gradient of stepwise back-propagation through the window, with one large convolution instead of many
+small ones.
+
+Axes   t window | b dreams | p start pool | n past frames | c h w image | a actions
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from diamond.imagination.dream import (
+    DreamNoise,
+    DreamState,
+    State,
+    WorldModel,
+    draw_noise,
+    dream_step,
+    restart_where,
+    sample_categorical,
+    where,
+    where_state,
+)
+from diamond.networks.actor_critic import ActorCritic
+
+SPARE_STARTS = 0.25
+"""Start segments drawn beyond the restarts that the horizon alone causes; if terminations use up more, they are shared."""
+
+
+@dataclass(frozen=True)
+class Carry:
+    """What lives on from one window to the next: the dreams and the policy's memory before their newest frame."""
+
+    dream: DreamState
+    policy_state: State
+
+
+@dataclass(frozen=True)
+class WindowNoise:
+    """The randomness of a window, one entry a step."""
+
+    dream: list[DreamNoise]
+    action: Float[Tensor, "t b"]
+    """Uniform in [0, 1): decides the actions."""
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A window of imagined experience."""
+
+    frames: Float[Tensor, "t b c h w"]
+    actions: Int[Tensor, "t b"]
+    rewards: Float[Tensor, "t b"]
+    terminated: Bool[Tensor, "t b"]
+    truncated: Bool[Tensor, "t b"]
+    next_value: Float[Tensor, "t b"]
+    """Value of each true successor, before any restart."""
+    start_index: Int[Tensor, "t b"]
+    """The pool entry that a dream restarted from after this step, where it ended."""
+    policy_state: State
+    """The policy's memory before the first frame."""
+
+
+def pool_size(num_dreams: int, window: int, horizon: int) -> int:
+    """How many start segments a window draws."""
+    return math.ceil(num_dreams * window / horizon * (1 + SPARE_STARTS))
+
+
+def draw_window_noise(shape: torch.Size, window: int, world: WorldModel, generator: torch.Generator) -> WindowNoise:
+    """Fresh randomness for a window of frames of `shape` (b, c, h, w)."""
+    steps = [draw_noise(shape, world.sampler_cfg, generator) for _ in range(window)]
+    return WindowNoise(steps, torch.rand(window, shape[0], generator=generator, device=generator.device))
+
+
+def burn_in(policy: ActorCritic, frames: Float[Tensor, "p n c h w"]) -> State:
+    """The policy's memory after all but the newest of `frames`, from zeros."""
+    state = policy.initial_state(len(frames), frames.device)
+    past = frames[:, :-1]
+    if past.shape[1] == 0:
+        return state
+    features = policy.encode(past.flatten(0, 1)).unflatten(0, past.shape[:2])
+    for t in range(past.shape[1]):
+        *_, state = policy.from_features(features[:, t], state)
+    return state
+
+
+@torch.no_grad()
+def imagine(
+    world: WorldModel, policy: ActorCritic, carry: Carry, pool: DreamState, noise: WindowNoise, horizon: int
+) -> tuple[Carry, Trajectory]:
+    """Roll the policy out in the dream for one window; dreams that end or reach the horizon restart from the pool."""
+    pool_state = burn_in(policy, pool.frames)
+    pool_output = policy(pool.frames[:, -1], pool_state)
+    dream, state_before = carry.dream, carry.policy_state
+    output = policy(dream.frames[:, -1], state_before)
+    initial_state, restarts = state_before, torch.zeros((), dtype=torch.long, device=dream.steps.device)
+    rows: list[tuple[Tensor, ...]] = []
+    for step_noise, action_noise in zip(noise.dream, noise.action, strict=True):
+        logits, _, state = output
+        frame = dream.frames[:, -1]
+        action = sample_categorical(logits.float(), action_noise)
+        dream, step = dream_step(world, dream, action, step_noise)
+        truncated = (dream.steps >= horizon) & ~step.terminated
+        done = step.terminated | truncated
+        # Each ended dream takes the next unused entry of the pool.
+        index = (restarts + done.cumsum(0) - 1).clamp(min=0) % len(pool.steps)
+        restarts = restarts + done.sum()
+        successor = policy(step.frame, state)
+        rows.append((frame, action, step.reward, step.terminated, truncated, successor[1].float(), index))
+        dream = restart_where(done, dream, pool, index)
+        # In a restarted dream the policy has seen the pool's start frame instead of the successor.
+        start_logits, start_value, start_state = pool_output
+        output = (
+            where(done, start_logits[index], successor[0]),
+            where(done, start_value[index], successor[1]),
+            where_state(done, (start_state[0][index], start_state[1][index]), successor[2]),
+        )
+        state_before = where_state(done, (pool_state[0][index], pool_state[1][index]), state)
+    trajectory = Trajectory(*(torch.stack(column) for column in zip(*rows, strict=True)), policy_state=initial_state)
+    return Carry(dream, (state_before[0].float(), state_before[1].float())), trajectory
+
+
+def evaluate_policy(
+    policy: ActorCritic, trajectory: Trajectory, pool: DreamState, burn_in_gradient: bool
+) -> tuple[Float[Tensor, "t b a"], Float[Tensor, "t b"]]:
+    """Logits and values of the whole window with gradient; memory is cut, restarted and warmed up as in the rollout."""
+    done = trajectory.terminated | trajectory.truncated
+    features = policy.encode(trajectory.frames.flatten(0, 1)).unflatten(0, done.shape)
+    with torch.set_grad_enabled(burn_in_gradient and torch.is_grad_enabled()):
+        start_hidden, start_cell = burn_in(policy, pool.frames)
+    state = trajectory.policy_state
+    logits, values = [], []
+    for t in range(len(done)):
+        step_logits, value, state = policy.from_features(features[t], state)
+        index = trajectory.start_index[t]
+        state = where_state(done[t], (start_hidden[index], start_cell[index]), state)
+        logits.append(step_logits.float())
+        values.append(value.float())
+    return torch.stack(logits), torch.stack(values)

@@ -1,0 +1,170 @@
+"""Checkpoints: everything that decides how a run goes on, written as one indivisible act.
+
+A checkpoint is a folder `checkpoints/epoch-000010` of safetensors files, unfinished episodes and `checkpoint.json`, which
+holds the SHA-256 of each. It is assembled under a temporary name and renamed when complete, so that a kill leaves either
+the whole checkpoint or none. Nothing in it is pickled.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from diamond.errors import RunError
+from diamond.files import cannot_write, write_bytes, write_json
+
+FORMAT_VERSION = 1
+PREFIX = "epoch-"
+PARTIAL = "partial-"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A complete checkpoint on disk."""
+
+    path: Path
+    facts: dict[str, Any]
+
+    @property
+    def epoch(self) -> int:
+        """Epochs finished when it was written."""
+        return int(self.facts["epoch"])
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """The tensors of one file, on the CPU.
+
+        Raises:
+            RunError: the file is missing or was changed since it was written.
+        """
+        path = self.file(f"{name}.safetensors")
+        try:
+            return safetensors.torch.load_file(path)
+        except safetensors.SafetensorError as error:
+            raise _damaged(path, str(error)) from error
+
+    def file(self, name: str) -> Path:
+        """A file of the checkpoint, after its checksum was compared.
+
+        Raises:
+            RunError: the file is missing or was changed since it was written.
+        """
+        path = self.path / name
+        if not path.is_file():
+            raise _damaged(path, "missing")
+        if _sha256(path) != self.facts["sha256"].get(name):
+            raise _damaged(path, "its checksum differs")
+        return path
+
+
+def write_checkpoint(
+    folder: Path,
+    epoch: int,
+    tensors: dict[str, dict[str, Tensor]],
+    facts: dict[str, Any],
+    extra: Callable[[Path], object],
+) -> Checkpoint:
+    """Write the checkpoint of a finished epoch.
+
+    Args:
+        folder: the run's folder of checkpoints.
+        epoch: epochs finished.
+        tensors: named tensors, one safetensors file a group.
+        facts: JSON-ready facts to keep beside them.
+        extra: writes further files into the folder it is given.
+
+    Raises:
+        TrainingError: the disk refuses the write; older checkpoints are untouched.
+    """
+    final, partial = folder / f"{PREFIX}{epoch:06d}", folder / f"{PARTIAL}{epoch:06d}"
+    try:
+        remove_partial(folder)
+        partial.mkdir(parents=True)
+        for name, group in tensors.items():
+            content = safetensors.torch.save({key: value.detach().cpu().contiguous() for key, value in group.items()})
+            write_bytes(partial / f"{name}.safetensors", content)
+        extra(partial)
+        checksums = {path.name: _sha256(path) for path in sorted(partial.iterdir())}
+        facts = {"format": FORMAT_VERSION, "epoch": epoch, **facts, "sha256": checksums}
+        write_json(partial / "checkpoint.json", facts)
+        if final.exists():  # written by a run that was resumed from before it
+            shutil.rmtree(final)
+        os.replace(partial, final)
+    except OSError as error:
+        raise cannot_write(final, error) from error
+    return Checkpoint(final, facts)
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what a kill during `write_checkpoint` left behind."""
+    for leftover in folder.glob(f"{PARTIAL}*"):
+        shutil.rmtree(leftover)
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """A complete checkpoint.
+
+    Raises:
+        RunError: it is missing, damaged or from a newer release.
+    """
+    try:
+        facts = json.loads((path / "checkpoint.json").read_text(encoding="utf-8"))
+        version = facts["format"]
+        checkpoint = Checkpoint(path, facts)
+        int(facts["epoch"]), dict(facts["sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path / "checkpoint.json", str(error)) from error
+    if version > FORMAT_VERSION:
+        raise RunError(f"{path} has checkpoint format {version}, this release reads {FORMAT_VERSION}: use a newer one")
+    return checkpoint
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Folders of all complete checkpoints, oldest first."""
+    return sorted(folder.glob(f"{PREFIX}*"))
+
+
+def newest_checkpoint(folder: Path) -> Checkpoint:
+    """The checkpoint that a run resumes from.
+
+    Raises:
+        RunError: there is none, or it is damaged.
+    """
+    found = checkpoints(folder)
+    if not found:
+        raise RunError(f"{folder} holds no checkpoint yet: start the run again in another folder")
+    return open_checkpoint(found[-1])
+
+
+def prune(folder: Path, keep_every: int, best_epoch: int | None) -> None:
+    """Remove all checkpoints but the newest, the best and those at multiples of `keep_every` epochs (0: none)."""
+    for path in checkpoints(folder)[:-1]:
+        epoch = int(path.name.removeprefix(PREFIX))
+        if epoch != best_epoch and not (keep_every and epoch % keep_every == 0):
+            shutil.rmtree(path)
+
+
+def discard_after(folder: Path, epoch: int) -> None:
+    """Remove checkpoints of epochs after `epoch`, when a run goes on from there."""
+    for path in checkpoints(folder):
+        if int(path.name.removeprefix(PREFIX)) > epoch:
+            shutil.rmtree(path)
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _damaged(path: Path, reason: str) -> RunError:
+    return RunError(
+        f"{path} is damaged ({reason}): restore it from a copy, or remove the folder {path.parent.name} "
+        "to go on from the checkpoint before it"
+    )

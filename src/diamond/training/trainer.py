@@ -1,0 +1,260 @@
+"""The parts of a training run, put together once, and the state that a checkpoint must hold.
+
+The order in which they run is in `loop`.
+
+Axes   b batch | t time | k predicted frames | c h w image
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from diamond.agent import Agent
+from diamond.config import Config
+from diamond.data.episodes import EpisodeFolder, read_episode, write_episode
+from diamond.data.replay import Replay
+from diamond.diffusion.edm import denoising_loss, training_noise, training_sigma
+from diamond.envs import RealEnv
+from diamond.files import write_atomic
+from diamond.imagination.dream import DreamState, WorldModel, begin
+from diamond.imagination.returns import lambda_returns
+from diamond.imagination.rollout import Carry, draw_window_noise, evaluate_policy, imagine, pool_size
+from diamond.training.checkpoint import Checkpoint
+from diamond.training.collector import Collected, Collector
+from diamond.training.learner import Learner
+from diamond.training.metrics import Row
+from diamond.training.objectives import Metrics, actor_critic_loss, reward_termination_loss
+from diamond.training.streams import RandomStreams, derive_seed
+
+
+class Trainer:
+    """Owns everything that changes while training; each public method is one line of the paper's algorithm 1."""
+
+    def __init__(self, config: Config, env: RealEnv, episodes: Path, device: torch.device) -> None:
+        self.config = config
+        self.env = env
+        self.device = device
+        self.epoch = 0
+        self.env_steps = 0
+        self.best_score: float | None = None
+        self.best_epoch: int | None = None
+        num_actions = int(env.single_action_space.n)
+        self.agent = Agent.create(config, num_actions, derive_seed(config.seed, "weights"), env.action_meanings)
+        self.agent.to(device)
+        self.learners = {
+            name: Learner(name, network, getattr(config.updates, name)) for name, network in self.agent.networks.items()
+        }
+        self.streams = RandomStreams(config.seed, device)
+        self.replay = Replay(
+            config.collection.total_steps, config.env.height, config.env.width, env.num_envs, device
+        )
+        self.collector = Collector(env, self.replay, self.agent.actor_critic, device)
+        self.episode_folder = EpisodeFolder(episodes)
+        self._finished: list[int] = []
+        self._carry: Carry | None = None
+        self._networks = {
+            name: torch.compile(learner.network, dynamic=False) if config.compute.compile else learner.network
+            for name, learner in self.learners.items()
+        }
+
+    # Algorithm 1
+
+    def begin(self) -> None:
+        """Start the first real games."""
+        self.collector.begin(derive_seed(self.config.seed, "env") % 2**31)
+
+    def collect(self, steps: int) -> Collected:
+        """Play the real game; finished episodes go to disk at once."""
+        policy = self.learners["actor_critic"].averaged
+        collected = self.collector.collect(steps, policy, self.config.collection.epsilon, self.streams["collect"])
+        for index, episode in collected.episodes:
+            self.episode_folder.write(index, episode)
+            self._finished.append(index)
+        self.env_steps += collected.steps
+        return collected
+
+    def update_denoiser(self) -> Metrics:
+        """One gradient step of the denoiser."""
+        cfg, learner = self.config.denoiser, self.learners["denoiser"]
+        length = cfg.context_length + cfg.autoregressive_steps
+        segment = self.replay.sample(
+            learner.cfg.batch_size, length, self.streams["denoiser_batches"], self.config.replay.age_weights
+        )
+        generator, shape = self.streams["denoiser_noise"], segment.frames[:, cfg.context_length :].shape
+        draw = {"generator": generator, "device": self.device}
+        sigma = training_sigma(torch.randn(shape[:2], **draw), cfg)
+        noise = training_noise(sigma, torch.randn(shape, **draw), torch.randn((*shape[:3], 1, 1), **draw), cfg)
+        with self._autocast():
+            loss = denoising_loss(self._networks["denoiser"], segment, sigma, noise, cfg)
+        norm = learner.step(loss)
+        return {"loss": loss.detach(), "gradient_norm": norm}
+
+    def update_reward_model(self) -> Metrics:
+        """One gradient step of the reward and termination model."""
+        learner = self.learners["reward_model"]
+        segment = self.replay.sample_transitions(
+            learner.cfg.batch_size,
+            self.config.reward_model.segment_length,
+            self.streams["reward_model_batches"],
+            self.config.replay.age_weights,
+        )
+        with self._autocast():
+            loss, metrics = reward_termination_loss(self._networks["reward_model"], segment)
+        return {**metrics, "gradient_norm": learner.step(loss)}
+
+    def update_actor_critic(self) -> Metrics:
+        """Dream for one window, then one gradient step of the actor-critic."""
+        config, learner = self.config, self.learners["actor_critic"]
+        cfg, horizon = config.actor_critic, config.imagination.horizon
+        world, policy = self.world_model(), self.agent.actor_critic
+        with self._autocast():
+            carry = self._carry if self._carry is not None else self._first_carry(world)
+            pool = self._starts(world, pool_size(config.imagination.num_envs, cfg.window, horizon))
+            shape = carry.dream.frames[:, 0].shape
+            noise = draw_window_noise(shape, cfg.window, world, self.streams["dream_noise"])
+            self._carry, trajectory = imagine(world, policy, carry, pool, noise, horizon)
+            logits, values = evaluate_policy(policy, trajectory, pool, cfg.burn_in_gradient)
+            returns = lambda_returns(
+                trajectory.rewards,
+                trajectory.next_value,
+                trajectory.terminated,
+                trajectory.truncated,
+                cfg.discount,
+                cfg.lambda_,
+            )
+            loss, metrics = actor_critic_loss(logits, values, trajectory.actions, returns, cfg)
+        dream = {
+            "dream_reward": trajectory.rewards.mean(),
+            "dream_termination": trajectory.terminated.float().mean(),
+            "gradient_norm": learner.step(loss),
+        }
+        return {**metrics, **dream}
+
+    # Parts
+
+    def world_model(self) -> WorldModel:
+        """The dream as the agent sees it now."""
+        chosen = {
+            name: self._networks[name] if learner.averaged is learner.network else learner.averaged
+            for name, learner in self.learners.items()
+        }
+        return WorldModel.of(chosen["denoiser"], chosen["reward_model"], self.config)
+
+    def acting_agent(self) -> Agent:
+        """The agent with the weights to use: averaged ones where the configuration asks for them."""
+        networks: dict[str, Any] = {name: learner.averaged for name, learner in self.learners.items()}
+        return Agent(self.config, self.agent.num_actions, **networks, action_meanings=self.agent.action_meanings)
+
+    def _starts(self, world: WorldModel, count: int) -> DreamState:
+        segment = self.replay.sample(
+            count,
+            self.config.denoiser.context_length,
+            self.streams["actor_critic_batches"],
+            self.config.replay.age_weights,
+        )
+        return begin(world, segment)
+
+    def _first_carry(self, world: WorldModel) -> Carry:
+        dreams = self.config.imagination.num_envs
+        return Carry(self._starts(world, dreams), self.agent.actor_critic.initial_state(dreams, self.device))
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if not self.config.compute.bfloat16:
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    # Checkpoints
+
+    def state(self) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, Any]]:
+        """Tensors in groups and JSON-ready facts that together decide how the run goes on."""
+        training = {f"random.{name}": value for name, value in self.streams.state_dict().items()}
+        training |= {f"collector.{name}": value for name, value in self.collector.state_dict().items()}
+        for name, learner in self.learners.items():
+            training |= {f"{name}.{key}": value for key, value in learner.state_dict().items()}
+        if self._carry is not None:
+            training |= {f"dream.{name}": value for name, value in self._carry.dream.tensors().items()}
+            training |= dict(zip(("policy.hidden", "policy.cell"), self._carry.policy_state, strict=True))
+        facts = {
+            "env_steps": self.env_steps,
+            "best_score": self.best_score,
+            "best_epoch": self.best_epoch,
+            "episodes": self._finished,
+            "open_episodes": [index for index, _ in self.replay.open_episodes()],
+        }
+        # `agent` is what a player or an evaluation loads; `trained` also has what an average would lose.
+        groups = {"agent": self.acting_agent().state_dict(), "training": training}
+        if any(learner.averaged is not learner.network for learner in self.learners.values()):
+            groups["trained"] = self.agent.state_dict()
+        return groups, facts
+
+    def write_open_games(self, folder: Path) -> None:
+        """Add the unfinished episodes and the open games to a checkpoint."""
+        for lane, (_, episode) in enumerate(self.replay.open_episodes()):
+            write_episode(folder / f"open-{lane}.npz", episode)
+        snapshot = self.env.snapshot()
+        write_atomic(folder / "environment.npz", lambda file: np.savez_compressed(file, **snapshot))
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue from a checkpoint; episodes finished after it are set aside.
+
+        Raises:
+            RunError, DataError, EnvError: a part is damaged or does not fit.
+        """
+        facts, training = checkpoint.facts, checkpoint.tensors("training")
+
+        def group(prefix: str) -> dict[str, torch.Tensor]:
+            return {k.removeprefix(prefix): v for k, v in training.items() if k.startswith(prefix)}
+
+        open_games = [
+            (index, read_episode(checkpoint.file(f"open-{lane}.npz")))
+            for lane, index in enumerate(facts["open_episodes"])
+        ]
+        with np.load(checkpoint.file("environment.npz"), allow_pickle=False) as snapshot:
+            frames = self.env.restore(dict(snapshot))
+        self.episode_folder.keep_only(facts["episodes"])
+        self._finished = list(facts["episodes"])
+        self.replay.load(((index, self.episode_folder.read(index)) for index in self._finished), open_games)
+        self.agent.load_state_dict(checkpoint.tensors("trained" if "trained.safetensors" in facts["sha256"] else "agent"))
+        for name, learner in self.learners.items():
+            learner.load_state_dict(group(f"{name}."))
+        self.streams.load_state_dict(group("random."))
+        self.collector.load_state_dict(group("collector."), frames)
+        dream, policy = group("dream."), group("policy.")
+        if dream:
+            on_device = {name: value.to(self.device) for name, value in dream.items()}
+            state = (policy["hidden"].to(self.device), policy["cell"].to(self.device))
+            self._carry = Carry(DreamState.from_tensors(on_device), state)
+        self.epoch, self.env_steps = checkpoint.epoch, int(facts["env_steps"])
+        self.best_score, self.best_epoch = facts["best_score"], facts["best_epoch"]
+
+    def note_score(self, score: float) -> bool:
+        """Remember an evaluation's mean return after the epoch just finished; True if it is the best so far."""
+        if self.best_score is not None and score <= self.best_score:
+            return False
+        self.best_score, self.best_epoch = score, self.epoch
+        return True
+
+    def rarer_rewards(self) -> int:
+        """Samples of the two rarer reward signs together."""
+        counts = self.replay.reward_sign_counts()
+        return sum(counts) - max(counts)
+
+    def check_finite(self) -> None:
+        """Stop if any network's loss or gradient stopped being finite; see `Learner.check_finite`."""
+        for learner in self.learners.values():
+            learner.check_finite()
+
+    def replay_facts(self) -> Row:
+        """What has been collected so far."""
+        negative, zero, positive = self.replay.reward_sign_counts()
+        return {
+            "replay/episodes": self.replay.num_episodes,
+            "replay/rewards_negative": negative,
+            "replay/rewards_zero": zero,
+            "replay/rewards_positive": positive,
+            "disk/episode_bytes": self.episode_folder.bytes_on_disk(),
+            "memory/replay_bytes": self.replay.memory_bytes,
+        }

@@ -1,0 +1,109 @@
+"""The documentation tells the truth: its commands run, its code runs, what it refers to exists, its tables are current.
+
+Commands are run in the order of the page, in one folder, with the preset `debug` and a few steps and games in place of
+what the page says. The two commands that install the package are run by `.ci/run`.
+"""
+
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+NOT_RUN_HERE = ("python3 -m venv", "pip install", "pytest", "tensorboard", ".ci/run", "pre-commit", "ruff", "mypy",
+                "lint-imports")  # fmt: skip
+"""Beginnings of commands that install, that run the tests themselves, or that do not end."""
+SMALL = {"--preset": "debug", "--episodes": "2", "--steps": "4"}
+"""Options replaced by small values."""
+
+
+def fenced(page: Path, language: str) -> list[str]:
+    """The contents of a page's code blocks in `language`."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The commands in a page's `bash` blocks, as lists of words; continued lines are joined, comments dropped."""
+    text = "".join(fenced(page, "bash")).replace("\\\n", " ")
+    return [words for line in text.splitlines() for part in line.split("&&") if (words := shlex.split(part, True))]
+
+
+def in_small(words: list[str]) -> list[str]:
+    """A `diamond` command without its first word, cut down to seconds."""
+    arguments = words[1:]
+    for i, option in enumerate(arguments[:-1]):
+        arguments[i + 1] = SMALL.get(option, arguments[i + 1])
+    if arguments[0] == "train" and not {"--preset", "--resume"} & set(arguments):
+        arguments[1:1] = ["--preset", "debug"]
+    return arguments
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("page", [page for page in PAGES if fenced(page, "bash")], ids=lambda page: page.name)
+def test_commands_and_code_run(
+    page: Path, tmp_path: Path, diamond_command: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    for words in commands(page):
+        if words[0] == "diamond":
+            finished = diamond_command(*in_small(words), cwd=tmp_path)
+            assert finished.returncode == 0, f"{shlex.join(words)}\n{finished.stdout}\n{finished.stderr}"
+    for code in fenced(page, "python"):
+        finished = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True)
+        assert finished.returncode == 0, f"{code}\n{finished.stdout}\n{finished.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_is_one_that_is_tested_somewhere(page: Path) -> None:
+    for words in commands(page):
+        line = shlex.join(words)
+        assert line.startswith(("diamond ", ". .venv", "cd ", *NOT_RUN_HERE)) or words == ["diamond"], line
+
+
+def test_ci_installs_and_tests_as_the_readme_says() -> None:
+    ci = [shlex.split(line, True) for line in (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()]
+    plain = [[word for word in words if word != "--quiet"] for words in ci]
+    installs = [words for words in commands(ROOT / "README.md") if words[:2] == ["pip", "install"]]
+    assert len(installs) >= 2
+    assert all(words in plain for words in installs)
+    assert any(words[:1] == ["pytest"] for words in plain)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_references_lead_somewhere(page: Path) -> None:
+    """Relative links are files; `folder/file.py` exists in the repository or the package; `file.py:name` is in it."""
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", text):
+        assert (page.parent / target).exists(), target
+    for path, name in re.findall(r"`((?:[\w.]+/)*\w+\.py)(?::+(\w[\w.]*))?`", text):
+        homes = [home / path for home in (ROOT, ROOT / "src/diamond") if (home / path).is_file()]
+        assert homes, f"{path} does not exist"
+        for part in name.split(".") if name else []:
+            assert re.search(rf"\b{part}\b", homes[0].read_text(encoding="utf-8")), f"{path} has no {name}"
+
+
+def test_configuration_page_is_current() -> None:
+    writer = load(ROOT / "tools/write_configuration.py")
+    assert writer.PAGE.read_text(encoding="utf-8") == writer.page(), "run python tools/write_configuration.py"
+
+
+def test_changelog_names_the_version() -> None:
+    version = re.search(r'__version__ = "([^"]+)"', (ROOT / "src/diamond/__init__.py").read_text(encoding="utf-8"))
+    assert version is not None
+    assert f"## {version[1]}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def load(script: Path) -> ModuleType:
+    """A script as a module."""
+    spec = importlib.util.spec_from_file_location(script.stem, script)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

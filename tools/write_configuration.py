@@ -1,0 +1,78 @@
+"""Writes docs/configuration.md from the fields of `diamond.config` and their docstrings; run it after changing them."""
+
+import ast
+import dataclasses
+import inspect
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from diamond.config import FREE_ON_RESUME, Config
+from diamond.presets import PRESETS
+
+PAGE = Path(__file__).parent.parent / "docs/configuration.md"
+INTRODUCTION = """\
+# Configuration
+
+Every hyper-parameter, its value in each preset, its meaning and its unit. `python tools/write_configuration.py` writes
+this page from `src/diamond/config.py`; a test keeps both equal.
+
+Each name is an option of `diamond train`: `--env.num-envs 2` (dashes and underscores mean the same). Lists are given
+with spaces, `--denoiser.unet.channels 32 64`; switches as `--compute.bfloat16` and `--compute.no-bfloat16`. A run keeps
+its values in `config.json`. Values out of range are refused before anything is written. A resumed run may change only
+{free}.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    presets = {name: make() for name, make in PRESETS.items()}
+    free = ", ".join(f"`{name}`" for name in FREE_ON_RESUME[:-1]) + f" and `{FREE_ON_RESUME[-1]}`"
+    return INTRODUCTION.format(free=free) + "".join(sections(presets, Config, ""))
+
+
+def sections(values: dict[str, Any], kind: type, prefix: str) -> Iterator[str]:
+    """A heading, a sentence and a table for a group of fields, then the groups inside it.
+
+    Args:
+        values: the group in each preset, by the preset's name.
+        kind: the group's class.
+        prefix: the group's dotted name with a final dot, empty for the whole configuration.
+    """
+    fields, documented = dataclasses.fields(kind), field_docstrings(kind)
+    groups = [f.name for f in fields if dataclasses.is_dataclass(getattr(next(iter(values.values())), f.name))]
+    yield f"\n## {f'`{prefix[:-1]}`' if prefix else 'The run'}\n\n{inspect.getdoc(kind)}\n\n"
+    if len(groups) < len(fields):
+        yield f"| name | {' | '.join(values)} | meaning |\n|{'---|' * (len(values) + 2)}\n"
+    for name in (f.name for f in fields if f.name not in groups):
+        assert name in documented, f"{kind.__name__}.{name} has no docstring"
+        cells = " | ".join(literal(getattr(group, name)) for group in values.values())
+        yield f"| `{prefix}{name}` | {cells} | {documented[name]} |\n"
+    for name in groups:
+        inner = {preset: getattr(group, name) for preset, group in values.items()}
+        yield from sections(inner, type(next(iter(inner.values()))), f"{prefix}{name}.")
+
+
+def field_docstrings(kind: type) -> dict[str, str]:
+    """The string below each field of a class, on one line."""
+    body = next(node.body for node in ast.parse(inspect.getsource(kind)).body if isinstance(node, ast.ClassDef))
+    found = {}
+    for field, text in pairwise(body):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(meaning))):
+                found[name] = " ".join(meaning.split()).replace("|", r"\|")
+    return found
+
+
+def literal(value: object) -> str:
+    """A value as it is typed on the command line."""
+    if isinstance(value, tuple):
+        return " ".join(literal(item) for item in value) or "(none)"
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8", newline="\n")
