@@ -4,8 +4,12 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
+import torch
 from importlinter.cli import lint_imports
+
+from diamond.frames import slide
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "src/diamond").rglob("*.py"))
@@ -41,8 +45,18 @@ def keywords(call: ast.Call) -> dict[str, str]:
     return {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords if keyword.arg}
 
 
+def has_generator(call: ast.Call) -> bool:
+    """Whether a generator is passed, by name or inside an unpacked dictionary."""
+    return any(keyword.arg in ("generator", None) for keyword in call.keywords)
+
+
 def test_imports_point_down_a_layer() -> None:
     assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0
+
+
+def test_shapes_are_checked_while_tests_run() -> None:
+    with pytest.raises(jaxtyping.TypeCheckError):
+        slide(torch.zeros(2, 4, 3, 8, 8), torch.zeros(3, 3, 8, 8))
 
 
 @every_source
@@ -85,12 +99,12 @@ def test_randomness_has_a_name(source: Path) -> None:
         assert head != "random", line
         if head == "torch":
             assert tail not in DRAWS_LIKE, f"{line} cannot take a generator"
-            assert tail not in DRAWS or "generator" in keywords(call), f"{line} needs a generator"
+            assert tail not in DRAWS or has_generator(call), f"{line} needs a generator"
         if tail in IN_PLACE_DRAWS and not head.endswith("init"):
-            assert "generator" in keywords(call), f"{line} needs a generator"
+            assert has_generator(call), f"{line} needs a generator"
         if head in {"np.random", "numpy.random"}:
             assert tail in NUMPY_RANDOM, f"{line} draws from a global stream"
-            assert call.args or call.keywords, f"{line} needs a seed"
+            assert tail != "default_rng" or call.args or call.keywords, f"{line} needs a seed"
 
 
 @every_source

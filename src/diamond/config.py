@@ -365,15 +365,19 @@ class ScheduleConfig:
     """Whole games of the evaluation at the end."""
     evaluation_envs: int = 8
     """Games that an evaluation plays side by side."""
+    baseline_selection_games: int = 8
+    """Games per constant action by which the best one is found at the end; 0 leaves out all baselines."""
+    fidelity_segments: int = 256
+    """Held-out real segments on which the dream's errors are measured at the end."""
     checkpoint_every: int = 10
     """Epochs between checkpoints; a stopped run resumes from the newest."""
     keep_every: int = 100
     """Every checkpoint at a multiple of this many epochs is kept, besides the newest and the best; 0 keeps only those."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "evaluation_episodes", "final_episodes", "evaluation_envs", "checkpoint_every"):
+        for name in ("epochs", "evaluation_episodes", "final_episodes", "evaluation_envs", "checkpoint_every", "fidelity_segments"):
             _require(getattr(self, name) >= 1, f"schedule.{name}", getattr(self, name), "use at least 1")
-        for name in ("evaluate_every", "keep_every"):
+        for name in ("evaluate_every", "keep_every", "baseline_selection_games"):
             _require(getattr(self, name) >= 0, f"schedule.{name}", getattr(self, name), "use 0 or more")
 
 
@@ -457,7 +461,7 @@ def to_dict(config: Any) -> dict[str, Any]:
     return plain(dataclasses.asdict(config))
 
 
-def from_dict(values: dict[str, Any], kind: type = Config, name: str = "config") -> Any:
+def from_dict(values: Any, kind: type = Config, name: str = "config") -> Any:
     """The inverse of `to_dict`. Missing fields take their defaults.
 
     Raises:

@@ -46,6 +46,7 @@ def debug() -> Config:
     )
 
 
+DEFAULT_PRESET = "debug"
 PRESETS: dict[str, Callable[[], Config]] = {"atari100k": atari100k, "debug": debug}
 
 

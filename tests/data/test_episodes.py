@@ -1,6 +1,9 @@
 """Episodes on disk: what was written is what is read, and damage is never read as data."""
 
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -238,12 +241,41 @@ def test_what_a_kill_during_a_write_leaves_is_ignored_then_removed(tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000000.npz", "000001.npz"]
 
 
+WRITE_FOREVER = """
+import sys
+from pathlib import Path
+import numpy as np
+from diamond.data.episodes import Episode, EpisodeFolder
+
+frames = np.random.default_rng(0).integers(0, 256, (101, 32, 32, 3), np.uint8)
+episode = Episode(frames, np.zeros(100, np.int64), np.zeros(100, np.float32), True, False)
+for index in range(10**6):
+    EpisodeFolder(Path(sys.argv[1])).write(index, episode)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_writer_leaves_only_whole_episodes(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for trial in range(5):
+        folder = EpisodeFolder(tmp_path / str(trial))
+        with subprocess.Popen([sys.executable, "-c", WRITE_FOREVER, folder.folder]) as writer:
+            while writer.poll() is None and not folder.indices():
+                time.sleep(0.01)
+            time.sleep(random.uniform(0, 0.2))
+            writer.kill()
+        for index in folder.indices():
+            assert folder.read(index).num_steps == 100
+        assert folder.keep_only(folder.indices()) == []
+        assert not list(folder.folder.glob("*.tmp"))
+
+
 def test_episodes_are_set_aside_without_overwriting_earlier_ones(tmp_path: Path) -> None:
     folder = EpisodeFolder(tmp_path)
     for steps in (1, 2, 3):  # three resumes, each after collecting other episodes
         for index in range(3):
             folder.write(index, make_episode(num_steps=steps))
-        assert folder.set_aside(1) == [1, 2]
+        assert folder.keep_only([0]) == [1, 2]
         assert folder.indices() == [0]
     aside = tmp_path / "set_aside"
     for index in (1, 2):

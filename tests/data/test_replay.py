@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diamond.data.episodes import Episode, EpisodeFolder
@@ -190,6 +190,16 @@ def test_segments_equal_the_reference(
     assert_equal(actual, reference_sample(episodes, 16, length, seed, age_weights, transitions=True))
 
 
+def test_new_steps_are_sampled_at_once() -> None:
+    replay = new_replay(lanes=2)
+    world, finished = World.begin(replay), {}
+    for step in range(12):
+        finished |= dict(world.step(replay, (GOES_ON, TRUNCATES if step % 4 == 3 else GOES_ON)))
+        episodes = [episode for _, episode in sorted((finished | dict(replay.open_episodes())).items())]
+        expected = reference_sample(episodes, 16, 3, step, PAPER, transitions=True)
+        assert_equal(replay.sample_transitions(16, 3, seeded(step), PAPER), expected)
+
+
 # Weights
 
 
@@ -223,6 +233,23 @@ def test_fewer_episodes_than_groups_count_by_their_steps(
 def test_episodes_without_weight_are_never_drawn(age_weights: tuple[float, ...], expected: set[int]) -> None:
     segment = replay_of(5, 5, 5, 5).sample(1000, 1, seeded(), age_weights)
     assert set(codes(segment)[..., 0].flatten().tolist()) == expected
+
+
+@pytest.mark.parametrize(
+    ("uniform", "age_weights", "code"),
+    [
+        (0.0, PAPER, [0, 0, 255]),
+        (0.0, (0.0, 0.5, 0.5), [1, 0, 255]),
+        (1 - 2**-53, PAPER, [3, 6, 255]),
+        (1 - 2**-53, (0.5, 0.5, 0.0, 0.0), [1, 6, 255]),
+    ],
+)
+def test_the_smallest_and_largest_random_numbers_stay_inside(
+    monkeypatch: pytest.MonkeyPatch, uniform: float, age_weights: tuple[float, ...], code: list[int]
+) -> None:
+    replay = replay_of(7, 7, 7, 7)
+    monkeypatch.setattr(torch, "rand", lambda *shape, dtype, generator: torch.full(shape, uniform, dtype=dtype))
+    assert codes(replay.sample(1, 1, seeded(), age_weights)).flatten().tolist() == code
 
 
 def test_shares_of_samples_follow_the_weights() -> None:
@@ -275,10 +302,9 @@ def test_the_final_frame_is_shown_to_the_reward_model_alone(end: str) -> None:
     assert not (codes(replay.sample(200, 6, seeded(), PAPER)) == torch.tensor([0, 4, 255])).all(dim=-1).any()
 
 
+@settings(max_examples=40)
 @given(script=scripts(), length=st.integers(1, 6), seed=st.integers(0, 999))
-def test_every_valid_transition_has_its_true_successor(
-    script: list[tuple[str, ...]], length: int, seed: int
-) -> None:
+def test_every_valid_transition_has_its_true_successor(script: list[tuple[str, ...]], length: int, seed: int) -> None:
     replay = new_replay(len(script[0]))
     episodes = [episode for episode in play(replay, script) if episode.num_steps]
     segment = replay.sample_transitions(16, length + 1, seeded(seed), PAPER)
@@ -298,6 +324,7 @@ def test_a_step_is_terminal_only_where_an_episode_terminated(end: str) -> None:
     assert torch.equal(segment.terminated, is_last if end == TERMINATES else torch.zeros_like(is_last))
 
 
+@settings(max_examples=40)
 @given(script=scripts(), length=st.integers(1, 12), seed=st.integers(0, 999))
 def test_padding_is_grey_and_empty(script: list[tuple[str, ...]], length: int, seed: int) -> None:
     replay = new_replay(len(script[0]))
@@ -353,6 +380,7 @@ def test_episodes_are_numbered_in_the_order_of_their_start() -> None:
     assert [number for number, _ in replay.open_episodes()] == [3, 4]
 
 
+@settings(max_examples=40)
 @given(script=scripts())
 def test_finished_and_open_episodes_are_what_happened(script: list[tuple[str, ...]]) -> None:
     replay = new_replay(len(script[0]), capacity=1)  # grows again and again
@@ -364,6 +392,7 @@ def test_finished_and_open_episodes_are_what_happened(script: list[tuple[str, ..
         assert np.array_equal(episode.rewards, expected.rewards)
 
 
+@settings(max_examples=40)
 @given(script=scripts())
 def test_counts(script: list[tuple[str, ...]]) -> None:
     replay = new_replay(len(script[0]))
@@ -386,6 +415,15 @@ def test_an_environment_may_reuse_its_buffers() -> None:
     replay.add(action, reward, no, no, frames, frames)
     assert np.array_equal(episode.frames, before)
     assert (codes(replay.sample(50, 1, seeded(), ()))[..., 1] != 77).all()
+
+
+def test_finished_episodes_are_copies() -> None:
+    replay = new_replay()
+    world = World.begin(replay)
+    [(_, episode)] = world.step(replay, (TERMINATES,))
+    episode.frames[:], episode.actions[:], episode.rewards[:] = 77, 77, 77
+    expected = reference_sample([coded_episode(0, 1, TERMINATES)], 4, 3, 0, PAPER, transitions=True)
+    assert_equal(replay.sample_transitions(4, 3, seeded(), PAPER), expected)
 
 
 def test_read_only_arrays_are_welcome() -> None:
@@ -414,6 +452,7 @@ def test_growth_keeps_what_was_there() -> None:
 # Saving and loading
 
 
+@settings(max_examples=40)
 @given(script=scripts(), more=scripts(), seed=st.integers(0, 999))
 def test_after_a_load_everything_goes_on_as_before(
     script: list[tuple[str, ...]], more: list[tuple[str, ...]], seed: int
@@ -424,7 +463,8 @@ def test_after_a_load_everything_goes_on_as_before(
     for ends in script:
         finished += world.step(original, ends)
     restored.load(iter(finished), original.open_episodes())
-    for ends in [*[(ends * 3)[:lanes] for ends in more]]:
+    for ends in more:
+        ends = (ends * 3)[:lanes]
         assert restored.num_steps == original.num_steps
         assert restored.num_episodes == original.num_episodes
         assert restored.reward_sign_counts() == original.reward_sign_counts()
@@ -432,8 +472,8 @@ def test_after_a_load_everything_goes_on_as_before(
             assert_equal(
                 getattr(restored, name)(8, 4, seeded(seed), PAPER), getattr(original, name)(8, 4, seeded(seed), PAPER)
             )
-        before = World(world.lanes, world.numbers[:], world.places[:], world.started)
-        ended, ended_again = world.step(original, ends), before.step(restored, ends)
+        twin = World(world.lanes, world.numbers[:], world.places[:], world.started)
+        ended, ended_again = world.step(original, ends), twin.step(restored, ends)
         assert [number for number, _ in ended] == [number for number, _ in ended_again]
 
 
@@ -449,10 +489,12 @@ def test_a_replay_is_rebuilt_from_its_folder(tmp_path: Path) -> None:
 
 
 def test_loading_needs_no_more_room_than_collecting() -> None:
+    """One lane plays a single long episode while the others finish many; a load has to leave room for it."""
     original, restored = new_replay(3, capacity=120), new_replay(3, capacity=120)
     world, finished = World.begin(original), []
     for step in range(40):
-        finished += world.step(original, tuple(TERMINATES if step % 10 == 9 else GOES_ON for _ in range(3)))
+        end = TERMINATES if step % 10 == 9 else GOES_ON
+        finished += world.step(original, (GOES_ON, end, end))
     restored.load(finished, original.open_episodes())
     assert restored.memory_bytes == original.memory_bytes
 

@@ -181,10 +181,6 @@ class EpisodeFolder:
             self._move_aside(index)
         return moved
 
-    def set_aside(self, first_index: int) -> list[int]:
-        """Set aside the episodes numbered `first_index` and up; enough where a single environment collects."""
-        return self.keep_only([index for index in self.indices() if index < first_index])
-
     def _move_aside(self, index: int) -> None:
         aside = self.folder / "set_aside"
         aside.mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Float64, Int, Int64, UInt8
+from jaxtyping import Bool, Float, Float64, Int, Int64, UInt8
 from torch import Tensor
 
 from diamond.data.episodes import Episode
@@ -351,7 +351,7 @@ class Replay:
             truncated=entry.truncated,
         )
 
-    def _count_signs(self, rewards: Float32[np.ndarray, " k"]) -> None:
+    def _count_signs(self, rewards: Float[np.ndarray, " k"]) -> None:
         self._sign_counts += np.bincount(np.sign(rewards).astype(np.int64) + 1, minlength=3)
 
     def _check_frames(self, name: str, frames: np.ndarray) -> None:

@@ -2,12 +2,12 @@
 
 This is `<game>NoFrameskip-v4`: no sticky actions, the minimal action set, each action held for `frame_skip` emulator
 frames whose rewards add up, the frame kept is the pixel-wise maximum of the last two, RGB, resized by area averaging.
-Each game starts with 1 to `max_noops` no-ops of one emulator frame.
+Each game starts with 1 to `max_noops` no-ops of one emulator frame; nothing else about it is random.
 
-Why not ALE's own vectorised environment (`ale_py.vector_env`): when a game ends or is truncated it stops before it has
-captured the last frame, so its `final_obs` mixes frames from before the end (as does Gymnasium's `AtariPreprocessing`);
-and the frames of its no-ops come from a generator that differs between platforms. In all other steps the frames here
-are equal to its frames, bit by bit.
+Why not ALE's own vectorised environment (`ale_py.vector_env`): when a game ends or is truncated, it stops before it has
+captured the last frames, so its `final_obs` shows the game one step earlier or a mixture of both moments (as does
+Gymnasium's `AtariPreprocessing`), and the reward model would never see what ends a game. On all other steps the frames
+here are equal to its frames, bit by bit.
 """
 
 import difflib
@@ -30,39 +30,40 @@ _SUFFIX = "NoFrameskip-v4"
 class AtariGame(Game):
     """One Atari game in the emulator."""
 
-    def __init__(self, emulator: "ALEInterface", rom: str, cfg: EnvConfig) -> None:
-        """Takes over an emulator in which the game `rom` (a path) is already loaded."""
-        self._emulator, self._rom = emulator, rom
+    def __init__(self, emulator: "ALEInterface", cfg: EnvConfig) -> None:
+        """Takes over an emulator in which a game has just been loaded, and nothing else was done."""
+        self._emulator = emulator
+        self._switched_on = emulator.cloneState(include_rng=True)
+        self._actions = emulator.getMinimalActionSet()
+        self.action_meanings = tuple(action.name for action in self._actions)
         self._frame_skip, self._max_noops = cfg.frame_skip, cfg.max_noops
-        self._action_set = emulator.getMinimalActionSet()
-        self.action_meanings = tuple(action.name for action in self._action_set)
         height, width = emulator.getScreenDims()
-        self._screens = np.zeros((2, height, width, 3), np.uint8)
-        """The last two emulator frames, the older one first."""
-        self._newest = np.zeros((height, width, 3), np.uint8)
         self._resize = AreaResize((height, width), (cfg.height, cfg.width))
+        self._older, self._newer, self._pooled = np.zeros((3, height, width, 3), np.uint8)
         self._lives = 0
 
     def start(self, seed: int) -> None:
-        """Load the game afresh: only this forgets what earlier games left in the emulator's random streams."""
-        self._emulator.setInt("random_seed", seed)
-        self._emulator.loadROM(self._rom)
+        """Start as if the console had just been switched on.
+
+        The reset alone is not enough: in some games (Seaquest, Krull) what was played before shows in the next game.
+        """
+        self._emulator.restoreState(self._switched_on)
         self._emulator.reset_game()
-        for _ in range(int(np.random.default_rng(seed).integers(1, self._max_noops + 1)) if self._max_noops else 0):
-            self._emulator.act(self._action_set[0])
+        for _ in range(_draw_noops(seed, self._max_noops)):
+            self._emulator.act(self._actions[0])
             if self._emulator.game_over():
                 self._emulator.reset_game()
         self._lives = self._emulator.lives()
-        self._emulator.getScreenRGB(self._screens[1])
-        self._newest[:] = self._screens[1]
+        self._emulator.getScreenRGB(self._newer)
+        self._pooled[:] = self._newer
 
     def advance(self, action: int) -> Outcome:
         """Hold the action for `frame_skip` emulator frames, or until the game is over."""
         reward, life_lost, over = 0, False, False
         for _ in range(self._frame_skip):
-            reward += self._emulator.act(self._action_set[action])
-            self._screens[0] = self._screens[1]
-            self._emulator.getScreenRGB(self._screens[1])
+            reward += self._emulator.act(self._actions[action])
+            self._older, self._newer = self._newer, self._older
+            self._emulator.getScreenRGB(self._newer)
             # Lives can also rise (bonus life), so each frame is compared with the one before.
             lives = self._emulator.lives()
             life_lost |= lives < self._lives
@@ -70,18 +71,24 @@ class AtariGame(Game):
             over = self._emulator.game_over()
             if over:
                 break
-        pooled = self._screens if self._frame_skip > 1 else self._screens[1:]
-        pooled.max(axis=0, out=self._newest)
+        np.maximum(self._newer, self._older if self._frame_skip > 1 else self._newer, out=self._pooled)
         return Outcome(float(reward), terminated=over, life_lost=life_lost)
 
     def frame(self) -> Frame:
         """The maximum of the last two emulator frames, resized; right after the start, the one frame there is."""
-        return self._resize(self._newest)
+        return self._resize(self._pooled)
+
+
+def _draw_noops(seed: int, most: int) -> int:
+    """1 to `most` no-ops, or none where `most` is 0."""
+    return int(np.random.default_rng(seed).integers(1, most + 1)) if most else 0
 
 
 def known_games() -> list[str]:
     """The games that the installed `ale-py` has, in the spelling of `EnvConfig.game`."""
-    return sorted(name.removesuffix(_SUFFIX) for name in gymnasium.registry if name.endswith(_SUFFIX) and "-ram" not in name)
+    import ale_py  # noqa: F401  (registers them with Gymnasium)
+
+    return sorted(name.removesuffix(_SUFFIX) for name in gymnasium.registry if name.endswith(_SUFFIX))
 
 
 def make_atari_env(cfg: EnvConfig, num_envs: int, *, training: bool) -> RealEnv:
@@ -91,30 +98,39 @@ def make_atari_env(cfg: EnvConfig, num_envs: int, *, training: bool) -> RealEnv:
         EnvError: the game is unknown or `ale-py` is not installed.
     """
     try:
-        import ale_py  # registers the games with Gymnasium
-        from ale_py import roms
+        import ale_py
     except ImportError as reason:
-        raise EnvError(f"env.game is {cfg.game!r}: Atari needs the package ale-py; run `pip install ale-py`") from reason
-    games = known_games()
-    if cfg.game not in games:
-        close = difflib.get_close_matches(cfg.game.replace("_", "").lower(), [game.lower() for game in games])
-        hint = "".join(f"did you mean {game}? " for game in games if game.lower() in close[:1])
-        raise EnvError(f"env.game is {cfg.game!r}: no such Atari game; {hint}Choose one of {', '.join(games)}")
-    rom = str(roms.get_rom_path(gymnasium.spec(cfg.game + _SUFFIX).kwargs["game"]))
+        raise EnvError(f"env.game is {cfg.game!r}: it needs the package ale-py; run `pip install ale-py`") from reason
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
-
-    def new_game() -> AtariGame:
-        emulator = ale_py.ALEInterface()
-        emulator.setFloat("repeat_action_probability", 0.0)
-        emulator.setInt("random_seed", 0)
-        emulator.loadROM(rom)
-        return AtariGame(emulator, rom, cfg)
-
+    rom = _rom_path(cfg.game)
     return RealEnv(
         cfg.name,
-        [new_game() for _ in range(num_envs)],
+        [AtariGame(_load(rom), cfg) for _ in range(num_envs)],
         height=cfg.height,
         width=cfg.width,
         max_episode_steps=cfg.max_episode_steps,
         life_loss_ends_episode=training and cfg.life_loss_ends_episode,
     )
+
+
+def _load(rom: str) -> "ALEInterface":
+    from ale_py import ALEInterface
+
+    emulator = ALEInterface()
+    emulator.setFloat("repeat_action_probability", 0.0)
+    emulator.setInt("random_seed", 0)  # of consequence only for repeated actions, but its default is the clock
+    emulator.loadROM(rom)
+    return emulator
+
+
+def _rom_path(game: str) -> str:
+    from ale_py import roms
+
+    games = known_games()
+    if game not in games:
+        folded = {name.lower(): name for name in games}
+        close = [folded[name] for name in difflib.get_close_matches(game.replace("_", "").lower(), folded)]
+        hint = f"did you mean {' or '.join(close)}? " if close else ""
+        raise EnvError(f"env.game is {game!r}: no such Atari game; {hint}It must be one of {', '.join(games)}")
+    spec = gymnasium.spec(game + _SUFFIX)
+    return str(roms.get_rom_path(spec.kwargs["game"]))

@@ -17,7 +17,7 @@ from gymnasium import error
 from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from jaxtyping import Int, UInt8
+from jaxtyping import UInt8
 
 from diamond.errors import EnvError
 
@@ -52,9 +52,9 @@ class Game(ABC):
 
     @abstractmethod
     def frame(self) -> Frame:
-        """The newest frame, of the true last moment when the game is over; valid until the next `start` or `advance`."""
+        """The newest frame, at the end the game's true last moment; valid until the next `start` or `advance`."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  (most games hold nothing)
         """Free what the game holds."""
 
 
@@ -71,17 +71,17 @@ class RealEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     bool (n,), never both true for one environment, and info. A game that is over restarts in the same step (SAME_STEP):
     obs is then the new game's first frame. All returned arrays are new at each call.
 
-        info["final_obs"]    uint8 (n, h, w, 3), the frame after the action before any restart: the true last frame of the
-                             episode where terminated or truncated, equal to obs elsewhere. Always present.
+        info["final_obs"]    uint8 (n, h, w, 3), the frame after the action and before any restart: the episode's true
+                             last frame where terminated or truncated, equal to obs elsewhere. Always present.
         info["_final_obs"]   bool (n,), terminated or truncated
         info["game_over"]    bool (n,), the game itself was over and restarted
 
-    With `life_loss_ends_episode`, a lost life gives terminated with final_obs = obs = the frame after the step; the game
-    goes on, game_over is False. A game that reaches `max_episode_steps` (counted since its start, over all lives) is
-    truncated.
+    With `life_loss_ends_episode`, a lost life gives terminated with final_obs = obs = the frame after the step; the
+    game goes on, game_over is False. A game that reaches `max_episode_steps` (counted since its start, over all lives)
+    is truncated.
 
-    `snapshot()` and `restore()` carry open games over to a freshly made env by replaying their actions; all that follows
-    is bit-equal to an uninterrupted run.
+    `snapshot()` and `restore()` carry open games over to a freshly made env by replaying their actions; all that
+    follows is bit-equal to an uninterrupted run.
 
     Raises:
         gymnasium.error.ResetNeeded: `step` or `snapshot` before the first `reset` or `restore`.
@@ -125,9 +125,7 @@ class RealEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             self._start_next(i)
         return self._obs.copy(), {}
 
-    def step(
-        self, actions: Int[np.ndarray, "n"]
-    ) -> tuple[Frames, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def step(self, actions: np.ndarray) -> tuple[Frames, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Take one action in every game; see the class for what comes back."""
         self._require_reset()
         actions = self._checked(actions)
@@ -182,9 +180,9 @@ class RealEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             over = any(outcome.terminated or outcome.truncated for outcome in outcomes)
             if over or not np.array_equal(self._obs[i], snapshot["frames"][i]):
                 raise EnvError(
-                    f"{self.name}: replaying the {len(outcomes)} actions of open game {i} does not lead to the saved frame, "
-                    "so the run cannot be resumed; the environment is not deterministic given its seed, or its package "
-                    "is of another version than the run's"
+                    f"{self.name}: replaying the {len(outcomes)} actions of open game {i} does not lead to the saved "
+                    "frame, so the run cannot be resumed; the environment is not deterministic given its seed, or its "
+                    "package is of another version than the run's"
                 )
         return self._obs.copy()
 
@@ -217,6 +215,7 @@ class RealEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             or not ((actions >= 0) & (actions < count)).all()
         ):
             raise error.InvalidAction(
-                f"{self.name}: actions are {actions.dtype} {actions.tolist()}: give {self.num_envs} integers from 0 to {count - 1}"
+                f"{self.name}: actions are {actions.dtype} {actions.tolist()}: "
+                f"give {self.num_envs} integers from 0 to {count - 1}"
             )
         return actions

@@ -92,7 +92,8 @@ def _make_one(name: str) -> gymnasium.Env[Any, Any]:
         raise EnvError(f"env.id is {name!r}: a package is missing: {_one_line(reason)}") from reason
     except error.Error as reason:
         raise EnvError(
-            f"env.id is {name!r}: {_one_line(reason)} Ids of other packages need their module in front, as in 'module:{name}'"
+            f"env.id is {name!r}: {_one_line(reason)} "
+            f"Ids of other packages need their module in front, as in 'module:{name}'"
         ) from reason
     if name.startswith(("MiniGrid-", "BabyAI-")):
         from minigrid.wrappers import ImgObsWrapper, RGBImgPartialObsWrapper
@@ -108,18 +109,20 @@ def _import_package_of(name: str) -> None:
             try:
                 importlib.import_module(module)
             except ImportError as reason:
-                raise EnvError(f"env.id is {name!r}: it needs the package {package}; run `pip install {package}`") from reason
+                raise EnvError(
+                    f"env.id is {name!r}: it needs the package {package}; run `pip install {package}`"
+                ) from reason
 
 
 def _check_spaces(name: str, env: gymnasium.Env[Any, Any]) -> None:
     space, actions = env.observation_space, env.action_space
-    register = f"and register the result under an id of its own; 'my_module:my_id' imports my_module first"
+    register = "and register the result under an id of its own; 'my_module:my_id' imports my_module first"
     is_image = isinstance(space, Box) and space.dtype == np.uint8 and len(space.shape) == 3 and space.shape[2] == 3
     if not is_image:
         env.close()
         raise EnvError(
-            f"env.id is {name!r}: its observations are {_one_line(space)}, not RGB images (uint8, height x width x 3); wrap "
-            f"it, for example in gymnasium.wrappers.AddRenderObservation, which shows what it renders, {register}"
+            f"env.id is {name!r}: its observations are {_one_line(space)}, not RGB images (uint8, height x width x 3); "
+            f"wrap it, for example in gymnasium.wrappers.AddRenderObservation to see what it renders, {register}"
         )
     if not isinstance(actions, Discrete):
         env.close()

@@ -1,8 +1,8 @@
 """Area averaging of images, exact to the last bit.
 
-Every output pixel is the mean of the input under it, pixels that it covers in part counted in part. Written as matrices,
-`rows @ image @ columns.T`, rounded half up. The weights are kept as integers and divided once at the end, so no rounding
-happens before the last step and the result does not depend on the machine, the matrix library or its threads.
+Every output pixel is the mean of the input under it, pixels that it covers in part counted in part. As matrices:
+`rows @ image @ columns.T`, rounded half up. The weights are kept as integers and divided once at the end, so nothing is
+rounded before the last step and the result does not depend on the machine, the matrix library or its threads.
 
 Axes   h w image rows and columns, 3 colours last
 Units  frames are uint8 in 0..255
@@ -17,10 +17,10 @@ _COLOURS = 3
 
 
 def overlaps(length_in: int, length_out: int) -> Int64[np.ndarray, "out in"]:
-    """How much of each input pixel lies under each output pixel, for the shortest block after which the pattern repeats.
+    """How much of each input pixel lies under each output pixel, for the shortest block that repeats.
 
-    With g = gcd(length_in, length_out) the block maps length_in / g pixels to length_out / g. The unit is one output
-    pixel's share of an input pixel, g / length_out, so that all entries are integers and each row sums to length_in / g.
+    With g = gcd(length_in, length_out) a block maps length_in / g pixels to length_out / g. An entry of 1 stands for
+    the share g / length_out of an input pixel, so that all are integers; each row sums to length_in / g.
     """
     divisor = math.gcd(length_in, length_out)
     pixels_in, pixels_out = length_in // divisor, length_out // divisor

@@ -1,6 +1,6 @@
 """Catch: a tiny image environment that can be solved exactly, for tests and tutorials."""
 
-from typing import Any, ClassVar
+from typing import Any, SupportsInt
 
 import gymnasium
 import numpy as np
@@ -19,15 +19,16 @@ class Catch(gymnasium.Env[UInt8[np.ndarray, "h w 3"], np.int64]):
 
     The world is 16 x 16 cells. The ball (2 x 2) starts at the top in one of 8 columns and falls one cell a step, so it
     lands after 12 steps. The paddle (4 x 2) starts in the middle and moves two cells left, stays, or moves two right
-    (actions 0, 1, 2). Landing gives +1 if the ball is wholly above the paddle, else -1, and ends the episode, or brings the
-    next of `balls`. Moving towards the ball wins always; standing still catches 2 of 8 columns, a mean return of -0.5 a ball.
+    (actions 0, 1, 2). Landing gives +1 if the ball is wholly above the paddle, else -1, and ends the episode or brings
+    the next of `balls`. Moving towards the ball always wins; standing still catches 2 of 8 columns: -0.5 a ball on
+    average.
 
     Args:
         balls: balls in an episode.
         size: height and width of the observation in pixels, a multiple of 16.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
 
     def __init__(self, balls: int = 1, size: int = _CELLS, render_mode: str | None = None) -> None:
         if balls < 1:
@@ -53,21 +54,19 @@ class Catch(gymnasium.Env[UInt8[np.ndarray, "h w 3"], np.int64]):
         self._drop()
         return self._draw(), {}
 
-    def step(self, action: np.int64) -> tuple[UInt8[np.ndarray, "h w 3"], float, bool, bool, dict[str, Any]]:
+    def step(self, action: SupportsInt) -> tuple[UInt8[np.ndarray, "h w 3"], float, bool, bool, dict[str, Any]]:
         """Move the paddle, then let the ball fall by one cell."""
         self._paddle = int(np.clip(self._paddle + 2 * (int(action) - 1), 0, _CELLS - _PADDLE_WIDTH))
         self._ball_row += 1
         if self._ball_row + _BALL < _PADDLE_TOP:
             return self._draw(), 0.0, False, False, {}
         caught = self._paddle <= self._ball_column <= self._paddle + _PADDLE_WIDTH - _BALL
-        frame = self._draw()
         self._landed += 1
         if self._landed < self.balls:
             self._drop()
-            frame = self._draw()
-        return frame, 1.0 if caught else -1.0, self._landed == self.balls, False, {}
+        return self._draw(), 1.0 if caught else -1.0, self._landed == self.balls, False, {}
 
-    def render(self) -> UInt8[np.ndarray, "h w 3"] | None:  # type: ignore[override]
+    def render(self) -> UInt8[np.ndarray, "h w 3"] | None:
         """The current frame, for `render_mode="rgb_array"`."""
         return self._draw() if self.render_mode == "rgb_array" else None
 

@@ -130,9 +130,7 @@ def evaluate_policy(
     cap = cfg.max_episode_steps if max_episode_steps is None else max_episode_steps
     env = make_env(dataclasses.replace(cfg, max_episode_steps=cap), min(num_envs, num_games), training=False)
     try:
-        scores = play_games(
-            env, make_policy(env), num_games, seed=seed, record_frames=record_frames, progress=progress
-        )
+        scores = play_games(env, make_policy(env), num_games, seed=seed, record_frames=record_frames, progress=progress)
     finally:
         env.close()
     return dataclasses.replace(scores, max_episode_steps=cap)

@@ -1,10 +1,11 @@
 """Moving and still pictures of games and dreams.
 
-Axes   t time | h w 3 image (4 with transparency)
+Axes   t time (_ where clips may differ in length) | h w 3 image (4 with transparency)
 Units  frames are uint8 in 0..255
 """
 
 import struct
+import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,10 +14,10 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
-from diamond.evaluation.files import replacing
+from diamond.evaluation.files import write_output
 from diamond.evaluation.pixel_font import HEIGHT, text_mask
 
-Frames = UInt8[np.ndarray, "t h w 3"]
+Frames = UInt8[np.ndarray, "_ h w 3"]
 
 _BAR = (24, 26, 30)
 _BAR_INK = (236, 236, 232)
@@ -29,35 +30,44 @@ def enlarge(frames: UInt8[np.ndarray, "*t h w c"], scale: int) -> UInt8[np.ndarr
 
 
 def write_video(path: Path, frames: Frames, fps: int = 15, scale: int = 1) -> None:
-    """Write an H.264 MP4 that browsers play at once: 4:2:0 colour, even sides, the index in front of the data.
-
-    Pixels are enlarged `scale` times by nearest neighbour; a side that is then odd gets its last row or column twice.
-    The file appears whole or not at all.
+    """Write an H.264 MP4; see `encode_video`. The file appears whole or not at all.
 
     Raises:
         ValueError: there are no frames.
         RunError: the path cannot be written.
     """
+    write_output(path, encode_video(frames, fps, scale))
+
+
+def encode_video(frames: Frames, fps: int = 15, scale: int = 1) -> bytes:
+    """An MP4 that browsers play at once: H.264, 4:2:0 colour, even sides, the index in front of the data.
+
+    Pixels are enlarged `scale` times by nearest neighbour; a side that is then odd gets its last row or column twice.
+
+    Raises:
+        ValueError: there are no frames.
+    """
     if len(frames) == 0:
         raise ValueError("a video needs at least one frame")
     height, width = (side * scale for side in frames.shape[1:3])
     odd = ((0, height % 2), (0, width % 2), (0, 0))
-    with (
-        replacing(path) as temporary,
-        av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as container,
-    ):
-        stream = container.add_stream("libx264", rate=fps, options={"crf": "16", "preset": "slow"})
-        stream.width, stream.height = width + width % 2, height + height % 2
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            picture = np.pad(enlarge(frame, scale), odd, mode="edge")
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
+    # the index moves to the front in a second pass over the file, which the encoder can only do on disk
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "video.mp4"
+        with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+            stream = container.add_stream("libx264", rate=fps, options={"crf": "16", "preset": "slow"})
+            stream.width, stream.height = width + width % 2, height + height % 2
+            stream.pix_fmt = "yuv420p"
+            for frame in frames:
+                picture = np.pad(enlarge(frame, scale), odd, mode="edge")
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode())
+        return path.read_bytes()
 
 
 def side_by_side(
     real: Frames, dream: Frames, gap: int = 2, scale: int = 1, captions: tuple[str, str] = ("real game", "dream")
-) -> Frames:
+) -> UInt8[np.ndarray, "_ h2 w2 3"]:
     """Real frames beside imagined ones, enlarged `scale` times, under a dark bar with captions.
 
     `gap` is the dark space between them in unenlarged pixels. The longer of the two is cut to the shorter one's length.

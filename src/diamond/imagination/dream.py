@@ -206,5 +206,5 @@ def where_state(mask: Bool[Tensor, "b"], yes: State, no: State) -> State:
     return where(mask, yes[0], no[0]), where(mask, yes[1], no[1])
 
 
-StartSource = Callable[[int], Segment]
-"""Draws the given number of real segments that dreams may start from."""
+StartSource = Callable[[int, torch.Generator], Segment]
+"""Draws the given number of real segments that dreams may start from, with a generator on the CPU."""

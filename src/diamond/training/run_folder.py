@@ -17,10 +17,11 @@ from typing import Any
 import filelock
 import torch
 
-import diamond
+
 from diamond.config import Config, from_dict, to_dict
 from diamond.errors import RunError
 from diamond.files import cannot_write, write_json
+from diamond.version import __version__
 
 FORMAT_VERSION = 1
 """Version of the run folder that this release writes and the newest that it reads."""
@@ -64,7 +65,7 @@ class RunFolder:
         require_free(path)
         facts = {
             "format": FORMAT_VERSION,
-            "diamond": diamond.__version__,
+            "diamond": __version__,
             "num_actions": num_actions,
             "action_meanings": list(action_meanings),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -9,6 +9,7 @@ import re
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -22,16 +23,16 @@ from diamond.evaluation.report.wording import interval_text, number_text, tick_t
 
 _STAND_INS = {name: f"#0000{i:02x}" for i, name in enumerate(LIGHT, start=1)}
 _NAMES = {stand_in: name for name, stand_in in _STAND_INS.items()}
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "diamond",
     "text.parse_math": False,
     "font.family": "sans-serif",
-    "font.size": 9.5,
+    "font.size": 10.5,
     "axes.unicode_minus": True,
     "path.simplify_threshold": 0.2,
 }
-_WIDTH, _HEIGHT = 360.0, 216.0  # in the SVG's own units, about CSS pixels on a phone
+_WIDTH, _HEIGHT = 330.0, 206.0  # in the SVG's own units, about CSS pixels on a phone
 _POINT = 72.0  # SVG units an inch, fixed by matplotlib
 _GOLDEN = 0.6180339887498949
 
@@ -68,14 +69,16 @@ def line_chart(
     *,
     x_ticks: Sequence[float] | None = None,
     levels: Sequence[tuple[str, float]] = (),
+    may_be_logarithmic: bool = False,
 ) -> Html:
-    """Curves with their intervals as bands; the y axis is logarithmic where positive values span a factor of 30.
+    """Curves with their intervals as bands.
 
     Args:
         x_label: what the x axis shows, with its unit; likewise `y_label`.
         description: the picture in words, for those who do not see it.
         x_ticks: the only places to label on the x axis.
         levels: dashed horizontal lines, as pairs of a name and a value.
+        may_be_logarithmic: use a logarithmic y axis if all values are positive and span a factor of 30.
     """
 
     def draw(axes: Axes) -> None:
@@ -84,15 +87,18 @@ def line_chart(
             marker = "o" if len(one.x) <= 25 else ""
             style = (0, (4, 2.5)) if one.dashed else "-"
             axes.plot(one.x, one.y, color=colour, linewidth=1.6, marker=marker, markersize=3.2, linestyle=style)
-            if one.low and one.high:
+            if one.low and one.high and len(one.x) == 1:
+                axes.vlines(one.x, one.low, one.high, color=colour, alpha=0.4, linewidth=3)
+            elif one.low and one.high:
                 axes.fill_between(one.x, one.low, one.high, color=colour, alpha=0.16, linewidth=0)
         for name, value in levels:
             axes.axhline(value, color=_STAND_INS["soft"], linewidth=1, linestyle=(0, (2, 2)))
             axes.annotate(
                 name, (1, value), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
-                ha="right", va="bottom", color=_STAND_INS["soft"], fontsize=8.5,
+                ha="right", va="bottom", color=_STAND_INS["soft"], fontsize=9.5,
             )  # fmt: skip
-        logarithmic = _spans_magnitudes([y for one in series for y in (*one.y, *one.low, *one.high)])
+        values = [y for one in series for y in (*one.y, *one.low, *one.high)]
+        logarithmic = may_be_logarithmic and min(values) > 0 and max(values) > 30 * min(values)
         _scale(axes, logarithmic)
         axes.grid(axis="y", color=_STAND_INS["rule"], linewidth=0.8)
         axes.set_xlabel(x_label)
@@ -135,13 +141,15 @@ def bar_chart(
             axes.axvline(value, color=_STAND_INS["soft"], linewidth=1, linestyle=(0, (2, 2)))
             axes.annotate(
                 f"{name} {number_text(value)}", (value, 1), xycoords=("data", "axes fraction"), xytext=(0, 2),
-                textcoords="offset points", ha="center", va="bottom", color=_STAND_INS["soft"], fontsize=8.5,
+                textcoords="offset points", ha="center", va="bottom", color=_STAND_INS["soft"], fontsize=9.5,
             )  # fmt: skip
         axes.axvline(0, color=_STAND_INS["soft"], linewidth=0.8)
         if limits is not None:
             axes.set_xlim(*limits)
         axes.set_ylim(len(bars) - 0.5, -0.5)
-        axes.set_yticks(range(len(bars)), [f"{bar.label}\n{interval_text(bar.mean, bar.low, bar.high)}" for bar in bars])
+        axes.set_yticks(
+            range(len(bars)), [f"{bar.label}\n{interval_text(bar.mean, bar.low, bar.high)}" for bar in bars]
+        )
         for tick, bar in zip(axes.get_yticklabels(), bars, strict=True):
             tick.set_color(_STAND_INS["soft" if bar.colour == "grey" else "ink"])
         axes.grid(axis="x", color=_STAND_INS["rule"], linewidth=0.8)
@@ -149,17 +157,13 @@ def bar_chart(
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
 
-    return _svg(draw, 64 + 34 * len(bars), description)
-
-
-def _spans_magnitudes(values: list[float]) -> bool:
-    return bool(values) and min(values) > 0 and max(values) > 30 * min(values)
+    return _svg(draw, 62.0 + 38.0 * len(bars), description)
 
 
 def _scale(axes: Axes, logarithmic: bool) -> None:
     if logarithmic:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(numticks=5))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=6))
         axes.yaxis.set_minor_formatter(NullFormatter())
     else:
         axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -202,4 +206,3 @@ def _for_page(document: str, description: str) -> Html:
     inner = re.sub(r"\s*\n\s*", "\n", inner)
     box_text = box[1] if box else f"0 0 {_WIDTH} {_HEIGHT}"
     return Html(f'<svg class="chart" viewBox="{box_text}" role="img" aria-label="{escape(description)}">{inner}')
-

@@ -1,11 +1,16 @@
 """HTML in which text is escaped unless it is known to be HTML, and the shell of a page that needs nothing else."""
 
 import html
+import unicodedata
+from collections.abc import Collection
 
 from diamond.evaluation.report.style import STYLE
 
 _VOID = frozenset({"br", "img", "meta"})
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
+
+
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 class Html(str):
@@ -17,8 +22,13 @@ class Html(str):
 def escape(text: str) -> Html:
     """Any text as HTML that shows it: no tags, no control characters, no halves of surrogate pairs."""
     whole = text.encode("utf-8", "replace").decode("utf-8")
-    shown = "".join(letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in whole)
+    shown = "".join(letter if letter in "\n\t" or not _hidden(letter) else _REPLACEMENT for letter in whole)
     return Html(html.escape(shown, quote=True))
+
+
+def _hidden(letter: str) -> bool:
+    """Control, format and unassigned characters: they could reorder or hide what stands around them."""
+    return unicodedata.category(letter).startswith("C")
 
 
 def join(*children: str | None) -> Html:
@@ -26,12 +36,16 @@ def join(*children: str | None) -> Html:
     return Html("".join(child if isinstance(child, Html) else escape(child) for child in children if child is not None))
 
 
-def tag(name: str, *children: str | None, **attributes: str | bool) -> Html:
-    """An element. `class_` stands for `class`, underscores in other names for hyphens; True is an attribute alone."""
+def tag(name: str, /, *children: str | None, **attributes: str | bool) -> Html:
+    """An element.
+
+    Attributes: `class_` stands for `class`, underscores inside names for hyphens; True is an attribute without a value,
+    False and empty text are none at all.
+    """
     shown = "".join(
-        f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{join(value)}"')
+        f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{join(str(value))}"')
         for key, value in attributes.items()
-        if value is not False and not isinstance(value, bool) or value is True
+        if value
     )
     return Html(f"<{name}{shown}>" if name in _VOID else f"<{name}{shown}>{join(*children)}</{name}>")
 
@@ -46,17 +60,30 @@ def section(title: str, *children: str | None) -> Html:
     return tag("section", tag("h2", title), *children)
 
 
-def table(head: list[str], rows: list[list[str]], number_columns: frozenset[int] = frozenset()) -> Html:
-    """A table whose first column names the rows; it scrolls sideways on narrow screens."""
+def details(title: str, *children: str | None) -> Html:
+    """A part that is folded away until someone asks for it."""
+    return tag("details", tag("summary", title), *children)
+
+
+def table(head: list[str], rows: list[list[str]], number_columns: Collection[int] = (), narrow: bool = False) -> Html:
+    """A table whose first column names the rows; it scrolls sideways on screens too small for it."""
 
     def cells(kind: str, row: list[str]) -> Html:
         return tag(
             "tr",
-            *(tag("th" if i == 0 else kind, cell, class_="number" if i in number_columns else "") for i, cell in enumerate(row)),
+            *(
+                tag("th" if i == 0 else kind, cell, class_="number" if i in number_columns else "")
+                for i, cell in enumerate(row)
+            ),
         )
 
     body = (cells("td", row) for row in rows)
-    return tag("div", tag("table", tag("thead", cells("th", head)), tag("tbody", *body)), class_="scroll", tabindex="0")
+    return tag(
+        "div",
+        tag("table", tag("thead", cells("th", head)), tag("tbody", *body), class_="narrow" if narrow else ""),
+        class_="scroll",
+        tabindex="0",
+    )
 
 
 def figure(picture: Html, caption: str | None, *notes: str | None) -> Html:

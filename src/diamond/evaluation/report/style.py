@@ -59,18 +59,21 @@ section{margin-top:3.5rem;padding-top:1.4rem;border-top:1px solid var(--rule)}
 .eyebrow{margin:0;color:var(--c1);font-size:.8rem;font-weight:600;letter-spacing:.09em;text-transform:uppercase}
 .facts{color:var(--soft);font-size:.95rem}
 .lead{font-size:1.2rem;line-height:1.5}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(10.5rem,1fr));gap:1px;margin:2rem 0;padding:0;
-  background:var(--rule);border:1px solid var(--rule);border-radius:.6rem;overflow:hidden}
-.tiles div{background:var(--paper);padding:1rem 1.1rem}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.6rem,1fr));gap:1px;margin:2rem 0;padding:0;
+  border:1px solid var(--rule);border-radius:.6rem;overflow:hidden}
+.tiles div{box-shadow:0 0 0 1px var(--rule);padding:1rem 1.1rem}
 .tiles dt{color:var(--soft);font-size:.82rem}
-.tiles dd{margin:.15rem 0 0;font-size:1.75rem;line-height:1.2;font-weight:600;font-variant-numeric:tabular-nums}
-.tiles dd.note{font-size:.82rem;font-weight:400;color:var(--soft)}
+.tiles dd{margin:.15rem 0 0;font-size:1.5rem;line-height:1.2;font-weight:600;white-space:nowrap;
+  font-variant-numeric:tabular-nums}
+.tiles dd.note{font-size:.82rem;font-weight:400;color:var(--soft);white-space:normal}
 .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,19rem),1fr));gap:1.8rem 2rem;align-items:start}
+.pair{display:grid;grid-template-columns:minmax(0,28rem) minmax(0,1fr);gap:1.5rem 3rem;align-items:start}
+.media{display:flex;flex-direction:column;gap:1.2rem}
 figure{margin:0;min-width:0}
-figure.wide{max-width:44rem;margin:1.5rem 0}
 figcaption{font-size:.92rem;font-weight:600;margin-bottom:.35rem;overflow-wrap:anywhere}
 figcaption span{display:block;font-weight:400;color:var(--soft);font-size:.85rem}
 svg.chart{display:block;width:100%;height:auto;overflow:visible}
+.grid figure+p{margin-top:.8rem}
 svg.chart text{font-family:inherit!important;font-variant-numeric:tabular-nums}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.3rem;font-size:.88rem;color:var(--soft);max-width:none}
 .legend i,td i,th i{display:inline-block;width:.75em;height:.75em;border-radius:.2em;margin-right:.45em;
@@ -80,8 +83,10 @@ video{width:min(100%,40rem);background:#18191e}
 .scroll{overflow-x:auto;margin:1rem 0}
 table{border-collapse:collapse;width:100%;font-size:.88rem;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.42rem .9rem .42rem 0;border-bottom:1px solid var(--rule);vertical-align:baseline;
-  overflow-wrap:anywhere;min-width:4rem}
+  min-width:4rem}
 th{font-weight:500}
+tbody th{min-width:8.5rem;overflow-wrap:break-word}
+table.narrow{width:auto;min-width:min(100%,34rem)}
 thead th{color:var(--soft);font-weight:400;font-size:.8rem;border-bottom-color:var(--soft);white-space:nowrap}
 th:last-child,td:last-child{padding-right:0}
 .number{text-align:right;white-space:nowrap}
@@ -92,8 +97,9 @@ summary{cursor:pointer;font-size:.95rem;font-weight:600;padding:.35rem 0}
 summary:hover{color:var(--c1)}
 :focus-visible{outline:2px solid var(--c1);outline-offset:3px;border-radius:.2rem}
 footer{margin-top:4rem;padding-top:1rem;border-top:1px solid var(--rule);color:var(--soft);font-size:.82rem}
+@media (max-width:52rem){.pair{grid-template-columns:minmax(0,1fr)}}
 @media (max-width:34rem){body{font-size:16px}main{padding:2rem 1.1rem 3rem}.lead{font-size:1.08rem}
-  section{margin-top:2.6rem}}
+  .tiles dd{font-size:1.3rem}.tiles dd.note{font-size:.8rem}section{margin-top:2.6rem}}
 @media print{body{background:#fff}section{break-inside:avoid}main{padding:0;max-width:none}}
 """
 )

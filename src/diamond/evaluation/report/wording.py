@@ -2,21 +2,24 @@
 
 import math
 
+Number = int | float
+_LARGEST = 1e100
+
 MINUS = "\N{MINUS SIGN}"
 
 
 def finite(value: object) -> float | None:
-    """A number found in a file, or None if it is something else, infinite or not a number."""
+    """A number found in a file, or None if it is something else, not a number, or too large to draw or to print."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
         number = float(value)
     except OverflowError:  # an integer beyond the range of floats
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) < _LARGEST else None  # false for nan, too
 
 
-def number_text(value: float, decimals: int | None = None) -> str:
+def number_text(value: Number, decimals: int | None = None) -> str:
     """A number with thousands separators; without `decimals`, to about three significant digits."""
     if decimals is None:
         decimals = 0 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
@@ -27,14 +30,14 @@ def number_text(value: float, decimals: int | None = None) -> str:
     return "0" if text.strip("-0.") == "" and decimals == 0 else text.replace("-", MINUS)
 
 
-def interval_decimals(mean: float, low: float | None, high: float | None) -> int | None:
+def interval_decimals(mean: Number, low: Number | None, high: Number | None) -> int | None:
     """Decimals that show a mean as finely as its interval warrants: two digits of the half-width."""
     if low is None or high is None or high <= low:
         return None
     return min(6, max(0, 1 - math.floor(math.log10((high - low) / 2))))
 
 
-def interval_text(mean: float, low: float | None, high: float | None) -> str:
+def interval_text(mean: Number, low: Number | None, high: Number | None) -> str:
     """A mean and its interval, for example `12.4 (10.2 to 14.9)`."""
     decimals = interval_decimals(mean, low, high)
     if low is None or high is None:
@@ -42,10 +45,10 @@ def interval_text(mean: float, low: float | None, high: float | None) -> str:
     return f"{number_text(mean, decimals)} ({number_text(low, decimals)} to {number_text(high, decimals)})"
 
 
-def duration_text(seconds: float) -> str:
+def duration_text(seconds: Number) -> str:
     """A duration in its two largest units."""
     if seconds < 60:
-        return f"{number_text(seconds)} s"
+        return f"{number_text(seconds, 1 if seconds < 10 else 0)} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
@@ -56,7 +59,7 @@ def duration_text(seconds: float) -> str:
     return f"{days} days {hours} h"
 
 
-def size_text(size: float) -> str:
+def size_text(size: Number) -> str:
     """Bytes in the largest binary unit that keeps the number above one."""
     for unit in ("bytes", "KiB", "MiB"):
         if abs(size) < 1024:
@@ -65,7 +68,7 @@ def size_text(size: float) -> str:
     return f"{number_text(size)} GiB"
 
 
-def tick_text(value: float) -> str:
+def tick_text(value: Number) -> str:
     """A short axis label: 15000 is `15k`, 2000000 is `2M`."""
     for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= unit:

@@ -1,0 +1,237 @@
+"""Runs and agents in a few lines: load, act, dream, score, report.
+
+    agent = diamond.load("runs/my-run")                 # or weights of the published code, "Breakout.pt"
+    dreams = diamond.dream("runs/my-run", num_envs=4)   # a gymnasium.vector.VectorEnv
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from diamond.agent import Agent
+from diamond.compute import parse_device
+from diamond.data.episodes import EpisodeFolder
+from diamond.data.replay import Replay
+from diamond.envs import make_env
+from diamond.errors import DataError, RunError
+from diamond.evaluation.baselines import evaluation_record, measure_baselines
+from diamond.evaluation.fidelity import HORIZONS, Recording, dream_errors, held_out_segments, open_loop, record
+from diamond.evaluation.policies import Mode, NetworkPolicy, RandomPolicy
+from diamond.evaluation.report import build_report
+from diamond.evaluation.scores import GameScores, evaluate_agent, summarise
+from diamond.evaluation.video import filmstrip_png, side_by_side, write_video
+from diamond.files import write_bytes, write_json
+from diamond.imagination.dream import StartSource, WorldModel
+from diamond.imagination.world_model_env import WorldModelEnv
+from diamond.interop.published import load_published
+from diamond.segments import Segment
+from diamond.training import checkpoint
+from diamond.training.run_folder import RunFolder, newest_run
+from diamond.training.streams import derive_seed
+
+RECORDED_STEPS = 400
+"""Real steps of each environment recorded to draw held-out segments from."""
+VIDEO_STEPS = 150
+FRAMES_PER_SECOND = 15
+
+Which = Literal["last", "best"] | int
+"""The newest checkpoint, the one with the best evaluation, or that of an epoch."""
+
+
+def load(path: Path | str | None = None, which: Which = "last", device: str = "auto") -> Agent:
+    """An agent from a run folder, or from a `.pt` file of the published code.
+
+    Args:
+        path: a run folder or a file; None takes the newest run under `runs/`.
+        which: checkpoint to take from a run.
+        device: where to put the networks.
+
+    Raises:
+        RunError: there is no such run, checkpoint or file, or it is damaged.
+        DeviceError: the device is not present.
+    """
+    target = parse_device(device)
+    path = newest_run() if path is None else Path(path)
+    if path.is_file():
+        return load_published(path).to(target)
+    run = RunFolder.open(path)
+    chosen = _checkpoint(run, which)
+    agent = Agent.create(run.config, run.num_actions, seed=0, action_meanings=run.action_meanings)
+    try:
+        agent.load_state_dict(chosen.tensors("agent"))
+    except (KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{chosen.path} does not fit {run.path / 'config.json'} ({reason}): restore both") from error
+    return agent.to(target)
+
+
+def load_starts(path: Path | str | None = None, device: str = "auto") -> StartSource:
+    """Real segments of a run to start dreams from, drawn uniformly over all its finished episodes.
+
+    Raises:
+        RunError: there is no such run.
+        DataError: it has no finished episode, or one is damaged.
+    """
+    run = RunFolder.open(newest_run() if path is None else Path(path))
+    folder, env = EpisodeFolder(run.episodes), run.config.env
+    episodes = [(index, folder.read(index)) for index in folder.indices()]
+    if not episodes:
+        raise DataError(f"{run.episodes} holds no finished episode: train the run for longer")
+    capacity = sum(episode.num_steps for _, episode in episodes) + len(episodes)
+    replay = Replay(capacity, env.height, env.width, 1, parse_device(device))
+    replay.load(episodes)
+    length = run.config.denoiser.context_length
+
+    def starts(count: int, generator: torch.Generator) -> Segment:
+        return replay.sample(count, length, generator, ())
+
+    return starts
+
+
+def dream(
+    path: Path | str | None = None,
+    num_envs: int = 1,
+    horizon: int | None = 50,
+    seed: int = 0,
+    which: Which = "last",
+    device: str = "auto",
+) -> WorldModelEnv:
+    """The dream of a run as a `gymnasium.vector.VectorEnv`; see `WorldModelEnv`.
+
+    Raises:
+        RunError, DataError, DeviceError: see `load` and `load_starts`.
+    """
+    path = newest_run() if path is None else Path(path)
+    agent = load(path, which, device)
+    world = WorldModel.of(agent.denoiser, agent.reward_model, agent.config)
+    return WorldModelEnv(world, load_starts(path, device), agent.num_actions, num_envs, horizon, seed)
+
+
+def policy(
+    agent: Agent, num_envs: int, seed: int = 0, mode: Mode = "sampled", temperature: float = 1.0
+) -> NetworkPolicy:
+    """The agent's policy: `act(frames uint8 (n, h, w, 3)) -> actions (n,)`, `reset(ended (n,))`."""
+    generator = torch.Generator().manual_seed(seed)
+    return NetworkPolicy(agent.actor_critic, num_envs, agent.device, generator, mode, temperature)
+
+
+def score(
+    agent: Agent,
+    episodes: int,
+    seed: int,
+    mode: Mode = "sampled",
+    temperature: float = 1.0,
+    max_episode_steps: int | None = None,
+    record_frames: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[dict[str, Any], GameScores]:
+    """Play whole real games; the summary (JSON-ready) and the games themselves."""
+    games = evaluate_agent(
+        agent.config.env,
+        agent.actor_critic,
+        episodes,
+        num_envs=agent.config.schedule.evaluation_envs,
+        seed=seed,
+        device=agent.device,
+        mode=mode,
+        temperature=temperature,
+        max_episode_steps=max_episode_steps,
+        record_frames=record_frames,
+        progress=progress,
+    )
+    return summarise(games, agent.config.env.name), games
+
+
+def record_real(agent: Agent, seed: int, steps: int, num_envs: int, random: bool = False) -> Recording:
+    """Real games played by the agent, or by chance, that no network was trained on."""
+    env = make_env(agent.config.env, num_envs, training=False)
+    try:
+        chance = RandomPolicy(agent.num_actions, np.random.default_rng(seed))
+        return record(env, chance if random else policy(agent, num_envs, seed), steps, seed)
+    finally:
+        env.close()
+
+
+def real_beside_dream(agent: Agent, recording: Recording, steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A stretch of a recording and the dream from its first frames under the same actions, each uint8 (t, h, w, 3).
+
+    Shorter than `steps` where no recorded game lasts that long.
+    """
+    n, rng = agent.config.denoiser.context_length, np.random.default_rng(seed)
+    longest = min(steps, len(recording.frames) - n)
+    for length in range(longest, 0, -10):
+        try:
+            chosen = held_out_segments([recording], n, length, 1, rng)
+            break
+        except DataError:
+            continue
+    else:
+        raise DataError(f"no recorded game lasts {n + 1} steps: record more of them")
+    world = WorldModel.of(agent.denoiser, agent.reward_model, agent.config)
+    generator = torch.Generator(agent.device).manual_seed(seed)
+    dreamed = open_loop(world, chosen.frames[:, :n], chosen.actions, generator)
+    return chosen.frames[0, n:], dreamed[0]
+
+
+def finish(run: RunFolder, progress: Callable[[str], None], device: str = "auto") -> dict[str, Any]:
+    """What the end of training brings: the final score, the baselines, the dream's errors, the video and the report.
+
+    Returns the content of `evaluation.json`.
+    """
+    config, agent = run.config, load(run.path, device=device)
+    schedule, target = config.schedule, agent.device
+    seed = derive_seed(config.seed, "final evaluation") % 2**31
+    progress(f"playing {schedule.final_episodes} real games to score the agent")
+    trained, _ = score(agent, schedule.final_episodes, seed)
+    baselines = {}
+    if schedule.baseline_selection_games:
+        progress("playing the same games by chance, by each constant action and by the untrained network")
+        untrained = Agent.create(config, run.num_actions, derive_seed(config.seed, "weights")).to(target)
+        baselines = measure_baselines(
+            config.env,
+            untrained.actor_critic,
+            schedule.final_episodes,
+            num_envs=schedule.evaluation_envs,
+            seed=seed,
+            device=target,
+            selection_games=schedule.baseline_selection_games,
+        )
+    evaluation = evaluation_record(config.env.name, trained, baselines)
+    write_json(run.path / "evaluation.json", evaluation)
+
+    progress("comparing the dream with real games held out of training")
+    seed = derive_seed(config.seed, "held-out games") % 2**31
+    envs = schedule.evaluation_envs
+    recordings = [record_real(agent, seed, RECORDED_STEPS, envs), record_real(agent, seed + 1, RECORDED_STEPS, envs, True)]
+    n = config.denoiser.context_length
+    held_out = held_out_segments(
+        recordings, n, max(HORIZONS), schedule.fidelity_segments, np.random.default_rng(seed)
+    )
+    world = WorldModel.of(agent.denoiser, agent.reward_model, config)
+    write_json(run.path / "fidelity.json", dream_errors(world, held_out, seed, target))
+    real, dreamed = real_beside_dream(agent, recordings[0], VIDEO_STEPS, seed)
+    scale = max(1, 256 // config.env.height)
+    write_video(run.path / "dream.mp4", side_by_side(real, dreamed, scale=scale), FRAMES_PER_SECOND)
+    steps = [step for step in (1, 2, 3, 5, 10, 15, 20, 30, 50) if step < len(real)]
+    if steps:
+        strip = filmstrip_png({"real game": real, "dream": dreamed}, steps, scale=max(1, 96 // config.env.height))
+        write_bytes(run.path / "dream.png", strip)
+    build_report([run.path], run.path / "report.html")
+    return evaluation
+
+
+def _checkpoint(run: RunFolder, which: Which) -> checkpoint.Checkpoint:
+    newest = checkpoint.newest_checkpoint(run.checkpoints)
+    if which == "last":
+        return newest
+    epoch = newest.facts["best_epoch"] if which == "best" else which
+    if epoch is None:
+        raise RunError(f"{run.path} was never evaluated during training: load its last checkpoint instead of the best")
+    path = run.checkpoints / f"{checkpoint.PREFIX}{epoch:06d}"
+    if not path.is_dir():
+        kept = ", ".join(folder.name.removeprefix(checkpoint.PREFIX).lstrip("0") for folder in checkpoint.checkpoints(run.checkpoints))
+        raise RunError(f"{run.path} has no checkpoint of epoch {epoch}: choose one of {kept}")
+    return checkpoint.open_checkpoint(path)

@@ -1,0 +1,341 @@
+"""The command `diamond`: one function a verb; what they do is in `api` and `training`."""
+
+import contextlib
+import dataclasses
+import io
+import json
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from diamond.config import Config, changes_that_forbid_resume
+from diamond.errors import ConfigError, DiamondError, RunError
+from diamond.presets import DEFAULT_PRESET, PRESETS, preset
+from diamond.version import __version__
+
+PROGRAM = "diamond"
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train an agent in its own dream; with no argument, a small one on real Atari that suits a laptop."""
+
+    config: Annotated[Config, tyro.conf.arg(name="")]
+    run: Path | None = None
+    """Folder for the run; by default a new one under `runs/`."""
+    resume: Path | None = None
+    """Go on with the run in this folder; a longer schedule is allowed, other changed hyper-parameters are refused."""
+    device: str | None = None
+    """Short for --compute.device."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Play whole real games with a trained agent and print its score."""
+
+    run: Annotated[Path | None, tyro.conf.Positional] = None
+    """Run folder or published `.pt` file; by default the newest run."""
+    episodes: int = 100
+    """Games to play."""
+    mode: Literal["sampled", "greedy"] = "sampled"
+    """Draw actions from the policy, or take its most probable one."""
+    temperature: float = 1.0
+    """Divides the policy's logits before an action is drawn; towards 0 it becomes greedy."""
+    max_steps: int | None = None
+    """Agent steps after which a game is cut off; by default the run's."""
+    checkpoint: str = "last"
+    """`last`, `best`, or the number of an epoch."""
+    seed: int = 0
+    """Seed of the games and of the sampled actions."""
+    device: str = "auto"
+    """Device to run on."""
+    game: str | None = None
+    """Atari game to play; needed for a published `.pt` file, which does not name its game."""
+    json: Path | None = None
+    """Also write the scores of all games to this file."""
+    video: Path | None = None
+    """Also write the first game to this MP4 file."""
+
+
+@dataclass(frozen=True)
+class Dream:
+    """Write a video of the real game beside the dream, from the same frames under the same actions."""
+
+    out: Path
+    """MP4 file to write."""
+    run: Annotated[Path | None, tyro.conf.Positional] = None
+    """Run folder; by default the newest run."""
+    steps: int = 150
+    """Steps to dream; fewer are shown if no real game lasts that long."""
+    checkpoint: str = "last"
+    """`last`, `best`, or the number of an epoch."""
+    seed: int = 0
+    """Seed of the real game and of the dream."""
+    device: str = "auto"
+    """Device to run on."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write one self-contained HTML page about one or several runs, finished or not."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """Run folders; by default the newest run."""
+    out: Path | None = None
+    """Page to write; by default `report.html` in the first run's folder."""
+
+
+@dataclass(frozen=True)
+class Presets:
+    """List the presets of `diamond train`."""
+
+
+def train(args: Train) -> None:
+    """Train or go on training, then score, compare and report."""
+    from diamond import api
+    from diamond.evaluation.report import build_report  # noqa: F401 (a missing plot package shows before training)
+    from diamond.training.loop import train as run_training
+    from diamond.training.progress import Progress
+    from diamond.training.run_folder import RunFolder, new_run_path
+
+    config = args.config
+    if args.device is not None:
+        config = dataclasses.replace(config, compute=dataclasses.replace(config.compute, device=args.device))
+    path = args.run
+    if args.resume is not None:
+        if path is not None:
+            raise ConfigError(f"--run is {str(path)!r} beside --resume: a resumed run stays in its folder, leave out --run")
+        path = args.resume
+        changed = changes_that_forbid_resume(RunFolder.open(path).config, config)
+        if changed:
+            raise ConfigError(f"{changed[0]}: a run goes on with its own hyper-parameters; start a new run to change them")
+    path = new_run_path(config) if path is None else path
+    progress = Progress()
+    progress.message(f"{'going on with' if args.resume else 'training in'} {path} (preset {config.preset}, {config.env.name})")
+    try:
+        run = run_training(config, path, args.resume is not None, progress)
+        evaluation = api.finish(run, progress.message, config.compute.device)
+    except (KeyboardInterrupt, DiamondError) as stopped:
+        hint = _last_checkpoint(path)
+        if isinstance(stopped, DiamondError):
+            raise type(stopped)(f"{stopped}{hint}") from stopped
+        print(f"{PROGRAM}: stopped{hint}", file=sys.stderr)
+        raise SystemExit(130) from None
+    _print_scores(evaluation)
+    print(f"report: {run.path / 'report.html'}")
+
+
+def evaluate(args: Evaluate) -> None:
+    """Score an agent."""
+    from diamond import api
+    from diamond.evaluation.video import write_video
+    from diamond.files import write_json
+
+    if args.episodes < 1:
+        raise ConfigError(f"--episodes is {args.episodes}: play at least 1")
+    agent = api.load(args.run, _which(args.checkpoint), args.device)
+    if args.game is not None:
+        env = dataclasses.replace(agent.config.env, game=args.game, id=None)
+        agent.config = dataclasses.replace(agent.config, env=env)
+    for output in (args.json, args.video):
+        _require_writable(output)
+    frames = 10_000 if args.video is not None else 0
+    summary, games = api.score(
+        agent, args.episodes, args.seed, args.mode, args.temperature, args.max_steps, frames, _game_counter()
+    )
+    if args.json is not None:
+        write_json(args.json, {"game": agent.config.env.name, "trained": summary})
+    if args.video is not None and games.first_game is not None:
+        write_video(args.video, games.first_game, scale=max(1, 256 // agent.config.env.height))
+    print(f"{agent.config.env.name}: {_score(summary)}")
+
+
+def dream(args: Dream) -> None:
+    """Real beside imagined."""
+    from diamond import api
+    from diamond.evaluation.video import side_by_side, write_video
+
+    if args.steps < 1:
+        raise ConfigError(f"--steps is {args.steps}: dream at least 1")
+    _require_writable(args.out)
+    agent = api.load(args.run, _which(args.checkpoint), args.device)
+    recording = api.record_real(agent, args.seed, max(api.RECORDED_STEPS, 2 * args.steps), num_envs=4)
+    real, dreamed = api.real_beside_dream(agent, recording, args.steps, args.seed)
+    scale = max(1, 256 // agent.config.env.height)
+    write_video(args.out, side_by_side(real, dreamed, scale=scale), api.FRAMES_PER_SECOND)
+    print(f"{args.out}: {len(real)} steps of {agent.config.env.name}, real beside dreamed")
+
+
+def report(args: Report) -> None:
+    """One page about runs."""
+    from diamond.evaluation.report import build_report
+    from diamond.training.run_folder import newest_run
+
+    runs = list(args.runs) or [newest_run()]
+    out = args.out if args.out is not None else runs[0] / "report.html"
+    print(f"report: {build_report(runs, out)}")
+
+
+def presets(args: Presets) -> None:
+    """Names and meanings."""
+    for name, make in PRESETS.items():
+        meaning = (make.__doc__ or "").strip().splitlines()[0]
+        print(f"{name:10} {meaning}{' (the default)' if name == DEFAULT_PRESET else ''}")
+
+
+VERBS: dict[str, tuple[type, Callable[[Any], None]]] = {
+    "train": (Train, train),
+    "evaluate": (Evaluate, evaluate),
+    "dream": (Dream, dream),
+    "report": (Report, report),
+    "presets": (Presets, presets),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; errors of the user's are one line on standard error and exit status 1."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] in ([], ["-h"], ["--help"]):
+        print(_overview())
+        return
+    if words[0] == "--version":
+        print(__version__)
+        return
+    try:
+        if words[0] not in VERBS:
+            raise ConfigError(f"command is {words[0]!r}: choose one of {', '.join(VERBS)}")
+        kind, verb = VERBS[words[0]]
+        with _terminate_as_interrupt():
+            verb(_parse(kind, words[0], words[1:]))
+    except DiamondError as error:
+        print(f"{PROGRAM}: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: stopped", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _parse(kind: type, verb: str, words: list[str]) -> Any:
+    """Typed arguments; what tyro has to say about wrong ones is brought to one line."""
+    default = Train(_base_config(words)) if kind is Train else None
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(kind, args=words, default=default, prog=f"{PROGRAM} {verb}")
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise ConfigError(_first_sentence(complaint.getvalue(), verb)) from None
+
+
+def _base_config(words: list[str]) -> Config:
+    """The configuration that overrides apply to: a resumed run's own, else that of the preset named."""
+    from diamond.training.run_folder import RunFolder
+
+    if (folder := _value_of("--resume", words)) is not None:
+        return RunFolder.open(Path(folder)).config
+    return preset(_value_of("--preset", words) or DEFAULT_PRESET)
+
+
+def _value_of(option: str, words: list[str]) -> str | None:
+    for word, following in zip(words, [*words[1:], None], strict=True):
+        if word == option:
+            return following
+        if word.startswith(f"{option}="):
+            return word.removeprefix(f"{option}=")
+    return None
+
+
+def _first_sentence(complaint: str, verb: str) -> str:
+    """The heart of an error box: its first paragraph, and what tyro suggests instead."""
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip("│╭╮╰╯─ ") for line in complaint.splitlines()]
+    paragraphs = re.split(r"\n{2,}", "\n".join(lines).strip())
+    body = [line for line in "\n".join(paragraphs).splitlines() if line]
+    rule = next((i for i, line in enumerate(complaint.splitlines()) if "│ ───" in line), None)
+    first = " ".join(line for line in lines[1:rule] if line)
+    first = re.sub(r"^Error parsing [\w.]+: (?=[\w.]+ is )", "", first)
+    close = next((re.match(r"(--\S+)", line) for line in body if re.match(r"--\S+ ", line)), None)
+    hint = f"; did you mean {close[1]}?" if close is not None and "Unrecognized" in first else ""
+    return f"{first}{hint} (see `{PROGRAM} {verb} --help`)"
+
+
+def _overview() -> str:
+    lines = [f"usage: {PROGRAM} COMMAND [options]", ""]
+    lines += [f"  {name:10} {(kind.__doc__ or '').splitlines()[0]}" for name, (kind, _) in VERBS.items()]
+    return "\n".join([*lines, "", f"`{PROGRAM} COMMAND --help` tells more."])
+
+
+def _which(word: str) -> Any:
+    if word in ("last", "best"):
+        return word
+    if not word.isdigit():
+        raise ConfigError(f"--checkpoint is {word!r}: give last, best or the number of an epoch")
+    return int(word)
+
+
+def _score(summary: dict[str, Any]) -> str:
+    text = f"mean return {summary['mean']:.1f} [{summary['low']:.1f}, {summary['high']:.1f}] (95 % interval, {summary['n']} games)"
+    if summary["human_normalised"] is not None:
+        text += f", human-normalised {summary['human_normalised']:.3f}"
+    return text
+
+
+def _print_scores(evaluation: dict[str, Any]) -> None:
+    labels = {
+        "trained": "trained in the dream",
+        "random": "random policy",
+        "best_constant": "best constant action",
+        "untrained": "untrained network",
+    }
+    for name, label in labels.items():
+        if name in evaluation:
+            print(f"{label:22} {_score(evaluation[name])}")
+    reference = evaluation.get("reference")
+    if reference is not None:
+        print(f"{'published references':22} random {reference['random']}, human {reference['human']}")
+
+
+def _last_checkpoint(path: Path) -> str:
+    """Where a stopped run can go on from."""
+    from diamond.training.checkpoint import newest_checkpoint
+
+    try:
+        epoch = newest_checkpoint(path / "checkpoints").epoch
+    except RunError:
+        return ""
+    return f"; the newest checkpoint is of epoch {epoch}, go on with `{PROGRAM} train --resume {path}`"
+
+
+def _require_writable(path: Path | None) -> None:
+    if path is not None and not path.absolute().parent.is_dir():
+        raise ConfigError(f"{path} cannot be written: its folder does not exist, make it first")
+
+
+def _game_counter() -> Callable[[int, int], None]:
+    from diamond.training.progress import Progress
+
+    return Progress().games
+
+
+@contextlib.contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """A polite kill ends a run as Ctrl-C does."""
+
+    def interrupt(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+if __name__ == "__main__":
+    main()
