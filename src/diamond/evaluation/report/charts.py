@@ -15,7 +15,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from diamond.evaluation.report.page import Html, escape
 from diamond.evaluation.report.style import LIGHT
@@ -164,7 +164,7 @@ def _scale(axes: Axes, logarithmic: bool) -> None:
     if logarithmic:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=6))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.minorticks_off()
     else:
         axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
@@ -193,8 +193,7 @@ def _for_page(document: str, description: str) -> Html:
     body = document[document.index("<svg") :]
     box = re.search(r'viewBox="([^"]*)"', body)
     inner = body[body.index(">") + 1 :]
-    inner = re.sub(r"<metadata>.*?</metadata>", "", inner, flags=re.DOTALL)
-    inner = re.sub(r"<!--.*?-->", "", inner, flags=re.DOTALL)
+    inner = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", inner, flags=re.DOTALL)
     inner = inner.replace("xlink:href", "href")
     # two charts of one page must not share ids; nothing but clip paths and markers is referred to
     unique = f"c{zlib.crc32(inner.encode()):08x}-"

@@ -74,6 +74,7 @@ figcaption{font-size:.92rem;font-weight:600;margin-bottom:.35rem;overflow-wrap:a
 figcaption span{display:block;font-weight:400;color:var(--soft);font-size:.85rem}
 svg.chart{display:block;width:100%;height:auto;overflow:visible}
 .grid figure+p{margin-top:.8rem}
+svg.chart *{stroke-linejoin:round;stroke-linecap:butt}
 svg.chart text{font-family:inherit!important;font-variant-numeric:tabular-nums}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.3rem;font-size:.88rem;color:var(--soft);max-width:none}
 .legend i,td i,th i{display:inline-block;width:.75em;height:.75em;border-radius:.2em;margin-right:.45em;
