@@ -1,7 +1,7 @@
 """Runs and agents in a few lines: load, act, dream, score, report.
 
-    agent = diamond.load("runs/my-run")                 # or weights of the published code, "Breakout.pt"
-    dreams = diamond.dream("runs/my-run", num_envs=4)   # a gymnasium.vector.VectorEnv
+agent = diamond.load("runs/my-run")                 # or weights of the published code, "Breakout.pt"
+dreams = diamond.dream("runs/my-run", num_envs=4)   # a gymnasium.vector.VectorEnv
 """
 
 from collections.abc import Callable
@@ -205,11 +205,12 @@ def finish(run: RunFolder, progress: Callable[[str], None], device: str = "auto"
     progress("comparing the dream with real games held out of training")
     seed = derive_seed(config.seed, "held-out games") % 2**31
     envs = schedule.evaluation_envs
-    recordings = [record_real(agent, seed, RECORDED_STEPS, envs), record_real(agent, seed + 1, RECORDED_STEPS, envs, True)]
+    recordings = [
+        record_real(agent, seed, RECORDED_STEPS, envs),
+        record_real(agent, seed + 1, RECORDED_STEPS, envs, True),
+    ]
     n = config.denoiser.context_length
-    held_out = held_out_segments(
-        recordings, n, max(HORIZONS), schedule.fidelity_segments, np.random.default_rng(seed)
-    )
+    held_out = held_out_segments(recordings, n, max(HORIZONS), schedule.fidelity_segments, np.random.default_rng(seed))
     world = WorldModel.of(agent.denoiser, agent.reward_model, config)
     write_json(run.path / "fidelity.json", dream_errors(world, held_out, seed, target))
     real, dreamed = real_beside_dream(agent, recordings[0], VIDEO_STEPS, seed)
@@ -225,6 +226,8 @@ def finish(run: RunFolder, progress: Callable[[str], None], device: str = "auto"
 
 def _checkpoint(run: RunFolder, which: Which) -> checkpoint.Checkpoint:
     newest = checkpoint.newest_checkpoint(run.checkpoints)
+    if newest is None:
+        raise RunError(f"{run.path} holds no checkpoint yet: wait for its first, or go on with the run")
     if which == "last":
         return newest
     epoch = newest.facts["best_epoch"] if which == "best" else which
@@ -232,6 +235,9 @@ def _checkpoint(run: RunFolder, which: Which) -> checkpoint.Checkpoint:
         raise RunError(f"{run.path} was never evaluated during training: load its last checkpoint instead of the best")
     path = run.checkpoints / f"{checkpoint.PREFIX}{epoch:06d}"
     if not path.is_dir():
-        kept = ", ".join(folder.name.removeprefix(checkpoint.PREFIX).lstrip("0") for folder in checkpoint.checkpoints(run.checkpoints))
+        kept = ", ".join(
+            folder.name.removeprefix(checkpoint.PREFIX).lstrip("0")
+            for folder in checkpoint.checkpoints(run.checkpoints)
+        )
         raise RunError(f"{run.path} has no checkpoint of epoch {epoch}: choose one of {kept}")
     return checkpoint.open_checkpoint(path)

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import io
-import json
 import re
 import signal
 import sys
@@ -15,7 +14,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from diamond.config import Config, changes_that_forbid_resume
-from diamond.errors import ConfigError, DiamondError, RunError
+from diamond.errors import ConfigError, DiamondError
 from diamond.presets import DEFAULT_PRESET, PRESETS, preset
 from diamond.version import __version__
 
@@ -30,7 +29,7 @@ class Train:
     run: Path | None = None
     """Folder for the run; by default a new one under `runs/`."""
     resume: Path | None = None
-    """Go on with the run in this folder; a longer schedule is allowed, other changed hyper-parameters are refused."""
+    """Go on with the run in this folder, or the newest one; a longer schedule is allowed, other changes are refused."""
     device: str | None = None
     """Short for --compute.device."""
 
@@ -99,7 +98,6 @@ class Presets:
 def train(args: Train) -> None:
     """Train or go on training, then score, compare and report."""
     from diamond import api
-    from diamond.evaluation.report import build_report  # noqa: F401 (a missing plot package shows before training)
     from diamond.training.loop import train as run_training
     from diamond.training.progress import Progress
     from diamond.training.run_folder import RunFolder, new_run_path
@@ -110,14 +108,20 @@ def train(args: Train) -> None:
     path = args.run
     if args.resume is not None:
         if path is not None:
-            raise ConfigError(f"--run is {str(path)!r} beside --resume: a resumed run stays in its folder, leave out --run")
+            raise ConfigError(
+                f"--run is {str(path)!r} beside --resume: a resumed run stays in its folder, leave out --run"
+            )
         path = args.resume
         changed = changes_that_forbid_resume(RunFolder.open(path).config, config)
         if changed:
-            raise ConfigError(f"{changed[0]}: a run goes on with its own hyper-parameters; start a new run to change them")
+            raise ConfigError(
+                f"{changed[0]}: a run goes on with its own hyper-parameters; start a new run to change them"
+            )
     path = new_run_path(config) if path is None else path
     progress = Progress()
-    progress.message(f"{'going on with' if args.resume else 'training in'} {path} (preset {config.preset}, {config.env.name})")
+    progress.message(
+        f"{'going on with' if args.resume else 'training in'} {path} (preset {config.preset}, {config.env.name})"
+    )
     try:
         run = run_training(config, path, args.resume is not None, progress)
         evaluation = api.finish(run, progress.message, config.compute.device)
@@ -223,6 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parse(kind: type, verb: str, words: list[str]) -> Any:
     """Typed arguments; what tyro has to say about wrong ones is brought to one line."""
+    if kind is Train:
+        words = _name_resumed_run(words)
     default = Train(_base_config(words)) if kind is Train else None
     complaint = io.StringIO()
     try:
@@ -241,6 +247,17 @@ def _base_config(words: list[str]) -> Config:
     if (folder := _value_of("--resume", words)) is not None:
         return RunFolder.open(Path(folder)).config
     return preset(_value_of("--preset", words) or DEFAULT_PRESET)
+
+
+def _name_resumed_run(words: list[str]) -> list[str]:
+    """`--resume` alone goes on with the newest run."""
+    from diamond.training.run_folder import newest_run
+
+    if "--resume" not in words:
+        return words
+    place = words.index("--resume") + 1
+    named = place < len(words) and not words[place].startswith("--")
+    return words if named else [*words[:place], str(newest_run()), *words[place:]]
 
 
 def _value_of(option: str, words: list[str]) -> str | None:
@@ -280,7 +297,8 @@ def _which(word: str) -> Any:
 
 
 def _score(summary: dict[str, Any]) -> str:
-    text = f"mean return {summary['mean']:.1f} [{summary['low']:.1f}, {summary['high']:.1f}] (95 % interval, {summary['n']} games)"
+    interval = f"[{summary['low']:.1f}, {summary['high']:.1f}]"
+    text = f"mean return {summary['mean']:.1f} {interval} (95 % interval, {summary['n']} games)"
     if summary["human_normalised"] is not None:
         text += f", human-normalised {summary['human_normalised']:.3f}"
     return text
@@ -305,11 +323,11 @@ def _last_checkpoint(path: Path) -> str:
     """Where a stopped run can go on from."""
     from diamond.training.checkpoint import newest_checkpoint
 
-    try:
-        epoch = newest_checkpoint(path / "checkpoints").epoch
-    except RunError:
+    if not (path / "run.json").is_file():
         return ""
-    return f"; the newest checkpoint is of epoch {epoch}, go on with `{PROGRAM} train --resume {path}`"
+    newest = newest_checkpoint(path / "checkpoints")
+    found = "no checkpoint was written yet" if newest is None else f"the newest checkpoint is of epoch {newest.epoch}"
+    return f"; {found}, go on with `{PROGRAM} train --resume {path}`"
 
 
 def _require_writable(path: Path | None) -> None:

@@ -1,8 +1,8 @@
 """Every hyper-parameter, with its meaning, unit and the paper's value as default.
 
-A configuration is data: nested frozen dataclasses of numbers, strings and tuples. Nothing in it names code, nothing read
-from a file is evaluated. Values out of range raise `ConfigError` as soon as they are given. Presets are in `presets`.
-Section numbers refer to the paper (Alonso et al. 2024, arXiv 2405.12399), EDM to Karras et al. 2022.
+A configuration is data: nested frozen dataclasses of numbers, strings and tuples. Nothing in it names code, nothing
+read from a file is evaluated. Values out of range raise `ConfigError` as soon as they are given. Presets are in
+`presets`. Section numbers refer to the paper (Alonso et al. 2024, arXiv 2405.12399), EDM to Karras et al. 2022.
 """
 
 import dataclasses
@@ -56,15 +56,15 @@ class EnvConfig:
 
 @dataclass(frozen=True)
 class CollectionConfig:
-    """How much real experience is gathered, and when (paper appendix D)."""
+    """How much real experience is gathered, and when (paper appendix E)."""
 
     epsilon: float = 0.01
     """Probability that a collected action is uniformly random, drawn for each environment and step."""
     first_epoch_min_steps: int = 5_000
     """Steps collected before any training."""
     first_epoch_max_steps: int = 10_000
-    """Collection before training goes on in rounds until the rarer reward signs reach `first_epoch_min_rewards`, but not
-    beyond this many steps."""
+    """Collection before training goes on in rounds until the rarer reward signs reach `first_epoch_min_rewards`, but
+    not beyond this many steps."""
     first_epoch_min_rewards: int = 10
     """Samples wanted of the two rarer reward signs together before training starts."""
     steps_per_epoch: int = 100
@@ -74,14 +74,24 @@ class CollectionConfig:
 
     def __post_init__(self) -> None:
         _require(0 <= self.epsilon <= 1, "collection.epsilon", self.epsilon, "choose a probability from 0 to 1")
-        _require(self.first_epoch_min_steps >= 1, "collection.first_epoch_min_steps", self.first_epoch_min_steps, "use at least 1")
+        _require(
+            self.first_epoch_min_steps >= 1,
+            "collection.first_epoch_min_steps",
+            self.first_epoch_min_steps,
+            "use at least 1",
+        )
         _require(
             self.first_epoch_max_steps >= self.first_epoch_min_steps,
             "collection.first_epoch_max_steps",
             self.first_epoch_max_steps,
             f"use at least first_epoch_min_steps ({self.first_epoch_min_steps})",
         )
-        _require(self.first_epoch_min_rewards >= 0, "collection.first_epoch_min_rewards", self.first_epoch_min_rewards, "use 0 or more")
+        _require(
+            self.first_epoch_min_rewards >= 0,
+            "collection.first_epoch_min_rewards",
+            self.first_epoch_min_rewards,
+            "use 0 or more",
+        )
         _require(self.steps_per_epoch >= 1, "collection.steps_per_epoch", self.steps_per_epoch, "use at least 1")
         _require(
             self.total_steps >= self.first_epoch_max_steps,
@@ -96,11 +106,13 @@ class ReplayConfig:
     """How training segments are drawn from the episodes."""
 
     age_weights: tuple[float, ...] = (0.1, 0.1, 0.1, 0.7)
-    """Share of samples for each quarter of the episodes, oldest first; any number of groups, sum 1. Empty: by length."""
+    """Share of samples for each quarter of the episodes, oldest first; any number of groups, sum 1. Empty: by
+    length."""
 
     def __post_init__(self) -> None:
         _require(
-            all(weight >= 0 for weight in self.age_weights) and (not self.age_weights or abs(sum(self.age_weights) - 1) < 1e-6),
+            all(weight >= 0 for weight in self.age_weights)
+            and (not self.age_weights or abs(sum(self.age_weights) - 1) < 1e-6),
             "replay.age_weights",
             self.age_weights,
             "give shares of 0 or more that add up to 1, or none",
@@ -109,7 +121,7 @@ class ReplayConfig:
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """The denoiser's network (paper appendix C): channels, blocks and attention, one entry per resolution level."""
+    """The denoiser's network (paper appendix D): channels, blocks and attention, one entry per resolution level."""
 
     channels: tuple[int, ...] = (64, 64, 64, 64)
     """Feature channels of each level; every level halves the resolution of the one before."""
@@ -131,15 +143,24 @@ class UNetConfig:
 
 
 def _check_levels(name: str, channels: tuple[int, ...], depths: tuple[int, ...], attention: tuple[bool, ...]) -> None:
-    _require(len(channels) >= 1 and min(channels) >= 1, f"{name}.channels", channels, "give one positive number per level")
+    _require(
+        len(channels) >= 1 and min(channels) >= 1, f"{name}.channels", channels, "give one positive number per level"
+    )
     _require(
         all(c < 64 or c % (c // 32) == 0 for c in channels),
         f"{name}.channels",
         channels,
         "each must be divisible by its number of normalisation groups, channels // 32",
     )
-    _require(len(depths) == len(channels) and min(depths) >= 1, f"{name}.depths", depths, f"give {len(channels)} positive numbers, one per level")
-    _require(len(attention) == len(channels), f"{name}.attention", attention, f"give {len(channels)} values, one per level")
+    _require(
+        len(depths) == len(channels) and min(depths) >= 1,
+        f"{name}.depths",
+        depths,
+        f"give {len(channels)} positive numbers, one per level",
+    )
+    _require(
+        len(attention) == len(channels), f"{name}.attention", attention, f"give {len(channels)} values, one per level"
+    )
 
 
 @dataclass(frozen=True)
@@ -164,8 +185,8 @@ class DenoiserConfig:
     training_sigma_max: float = 20.0
     """Largest noise level in training."""
     published: bool = False
-    """Reproduce two quirks of the published code, for weights trained by it: frames are rounded down to the pixel grid, and
-    a sampler with churn tells the network the noise level before churn."""
+    """Reproduce two quirks of the published code, for weights trained by it: frames are rounded down to the pixel
+    grid, and a sampler with churn tells the network the noise level before churn."""
 
     def __post_init__(self) -> None:
         _require(self.context_length >= 1, "denoiser.context_length", self.context_length, "use at least 1")
@@ -175,10 +196,17 @@ class DenoiserConfig:
             self.context_length,
             f"must divide denoiser.unet.condition_channels ({self.unet.condition_channels})",
         )
-        _require(self.autoregressive_steps >= 1, "denoiser.autoregressive_steps", self.autoregressive_steps, "use at least 1")
+        _require(
+            self.autoregressive_steps >= 1, "denoiser.autoregressive_steps", self.autoregressive_steps, "use at least 1"
+        )
         _require(self.sigma_data > 0, "denoiser.sigma_data", self.sigma_data, "use a positive number")
         _require(self.sigma_offset >= 0, "denoiser.sigma_offset", self.sigma_offset, "use 0 or more")
-        _require(self.training_sigma_log_std > 0, "denoiser.training_sigma_log_std", self.training_sigma_log_std, "use a positive number")
+        _require(
+            self.training_sigma_log_std > 0,
+            "denoiser.training_sigma_log_std",
+            self.training_sigma_log_std,
+            "use a positive number",
+        )
         _require(
             0 < self.training_sigma_min < self.training_sigma_max,
             "denoiser.training_sigma_min",
@@ -202,7 +230,8 @@ class SamplerConfig:
     order: Literal[1, 2] = 1
     """1: Euler, one network call a step. 2: Heun, two calls, except in the last step."""
     initial_noise_std: float = 1.0
-    """Standard deviation of the starting image. The published sampler uses 1, not `sigma_max`: less variance, less drift."""
+    """Standard deviation of the starting image. The published sampler uses 1, not `sigma_max`: less variance, less
+    drift."""
     s_churn: float = 0.0
     """Amount of noise put back in each step (EDM algorithm 2); 0 is deterministic given the starting image."""
     s_tmin: float = 0.0
@@ -214,17 +243,24 @@ class SamplerConfig:
 
     def __post_init__(self) -> None:
         _require(self.num_steps >= 1, "sampler.num_steps", self.num_steps, "use at least 1")
-        _require(0 < self.sigma_min < self.sigma_max, "sampler.sigma_min", self.sigma_min, f"use a positive number below sigma_max ({self.sigma_max})")
+        _require(
+            0 < self.sigma_min < self.sigma_max,
+            "sampler.sigma_min",
+            self.sigma_min,
+            f"use a positive number below sigma_max ({self.sigma_max})",
+        )
         _require(self.rho > 0, "sampler.rho", self.rho, "use a positive number")
         _require(self.order in (1, 2), "sampler.order", self.order, "use 1 (Euler) or 2 (Heun)")
-        _require(self.initial_noise_std > 0, "sampler.initial_noise_std", self.initial_noise_std, "use a positive number")
+        _require(
+            self.initial_noise_std > 0, "sampler.initial_noise_std", self.initial_noise_std, "use a positive number"
+        )
         for name in ("s_churn", "s_tmin", "s_tmax", "s_noise"):
             _require(getattr(self, name) >= 0, f"sampler.{name}", getattr(self, name), "use 0 or more")
 
 
 @dataclass(frozen=True)
 class RewardModelConfig:
-    """The recurrent model of reward sign and termination (paper section 3.1, appendix C)."""
+    """The recurrent model of reward sign and termination (paper section 3.2, appendix D)."""
 
     channels: tuple[int, ...] = (32, 32, 32, 32)
     """Feature channels of each level; every level halves the resolution of the one before."""
@@ -248,7 +284,7 @@ class RewardModelConfig:
 
 @dataclass(frozen=True)
 class ActorCriticConfig:
-    """The agent and its objective (paper section 2.1 and appendix C)."""
+    """The agent and its objective (paper section 3.2, appendices D and F)."""
 
     channels: tuple[int, ...] = (32, 32, 64, 64)
     """Feature channels of each convolutional block."""
@@ -270,7 +306,12 @@ class ActorCriticConfig:
     """Whether gradients flow through the frames that warm up the recurrent state after a restart inside a window."""
 
     def __post_init__(self) -> None:
-        _require(len(self.channels) >= 1 and min(self.channels) >= 1, "actor_critic.channels", self.channels, "give one positive number per block")
+        _require(
+            len(self.channels) >= 1 and min(self.channels) >= 1,
+            "actor_critic.channels",
+            self.channels,
+            "give one positive number per block",
+        )
         _require(
             all(c < 64 or c % (c // 32) == 0 for c in self.channels),
             "actor_critic.channels",
@@ -307,7 +348,7 @@ class ImaginationConfig:
 
 @dataclass(frozen=True)
 class UpdateConfig:
-    """One network's optimiser (AdamW) and how often it runs (paper appendix D)."""
+    """One network's optimiser (AdamW) and how often it runs (paper appendix E)."""
 
     updates_per_epoch: int = 400
     """Gradient steps in each epoch after the first."""
@@ -326,7 +367,8 @@ class UpdateConfig:
     max_gradient_norm: float = 1.0
     """Gradients longer than this are scaled down to it."""
     ema_decay: float = 0.0
-    """Decay of an exponential moving average of the weights, used for dreaming and acting; 0 uses the weights themselves."""
+    """Decay of an exponential moving average of the weights, used for dreaming and acting; 0 uses the weights
+    themselves."""
 
     def __post_init__(self) -> None:
         for name in ("updates_per_epoch", "first_epoch_updates", "warmup_updates"):
@@ -372,10 +414,18 @@ class ScheduleConfig:
     checkpoint_every: int = 10
     """Epochs between checkpoints; a stopped run resumes from the newest."""
     keep_every: int = 100
-    """Every checkpoint at a multiple of this many epochs is kept, besides the newest and the best; 0 keeps only those."""
+    """Every checkpoint at a multiple of this many epochs is kept, besides the newest and the best; 0 keeps only
+    those."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "evaluation_episodes", "final_episodes", "evaluation_envs", "checkpoint_every", "fidelity_segments"):
+        for name in (
+            "epochs",
+            "evaluation_episodes",
+            "final_episodes",
+            "evaluation_envs",
+            "checkpoint_every",
+            "fidelity_segments",
+        ):
             _require(getattr(self, name) >= 1, f"schedule.{name}", getattr(self, name), "use at least 1")
         for name in ("evaluate_every", "keep_every", "baseline_selection_games"):
             _require(getattr(self, name) >= 0, f"schedule.{name}", getattr(self, name), "use 0 or more")
@@ -470,7 +520,9 @@ def from_dict(values: Any, kind: type = Config, name: str = "config") -> Any:
     _require(isinstance(values, dict), name, values, "must be a table of fields")
     hints = get_type_hints(kind)
     unknown = sorted(set(values) - set(hints))
-    _require(not unknown, f"{name}.{unknown[0]}" if unknown else name, "unknown", f"known fields are {', '.join(hints)}")
+    _require(
+        not unknown, f"{name}.{unknown[0]}" if unknown else name, "unknown", f"known fields are {', '.join(hints)}"
+    )
     return kind(**{key: _parse(item, hints[key], f"{name}.{key}") for key, item in values.items()})
 
 
@@ -481,7 +533,12 @@ def _parse(value: Any, hint: Any, name: str) -> Any:
         _require(isinstance(value, (list, tuple)), name, value, "must be a list")
         return tuple(_parse(item, get_args(hint)[0], name) for item in value)
     if get_origin(hint) is Literal:
-        _require(value in get_args(hint), name, value, f"choose one of {get_args(hint)}")
+        _require(
+            any(value == option and type(value) is type(option) for option in get_args(hint)),
+            name,
+            value,
+            f"choose one of {get_args(hint)}",
+        )
         return value
     if hint is float and (value == "inf" or (isinstance(value, int) and not isinstance(value, bool))):
         return float(value)

@@ -43,4 +43,6 @@ def write_json(path: Path, value: Any) -> None:
 def cannot_write(path: Path, error: OSError) -> TrainingError:
     """The error to raise when the disk refuses a write, with the remedy."""
     reason = error.strerror or str(error)
-    return TrainingError(f"{path} cannot be written ({reason}): free disk space or make the folder writable, then resume")
+    return TrainingError(
+        f"{path} cannot be written ({reason}): free disk space or make the folder writable, then resume"
+    )

@@ -66,10 +66,12 @@ def metrics() -> list[dict[str, float]]:
                 "actor_critic/entropy": 1.0,
                 "denoiser/gradient_norm": 0.5,
                 "collect/return_mean": 1.0 * epoch,
-                "time/elapsed_seconds": 60.0 * epoch,
+                "time/epoch_seconds": 60.0,
                 "time/denoiser_seconds": 30.0,
                 "time/updates_per_second": 7.5,
                 "memory/peak_bytes": 2.0**30,
+                "disk/episode_bytes": 2048,
+                "actor_critic/return_mean": 0.1 * epoch,
             }
         )
     rows.append(
@@ -164,10 +166,11 @@ def test_a_finished_run_is_told_whole(make_run: MakeRun) -> None:
         "2 min 00 s (50\N{NO-BREAK SPACE}%)",
         "7.50 /s",
         "1 GiB",
+        "2 KiB",
         "denoiser.unet.condition_channels",
     ):
         assert expected.replace("\N{NO-BREAK SPACE}", " ") in page.text.replace("\N{NO-BREAK SPACE}", " "), expected
-    assert len(page.of("svg")) == 1 + 7 + 1 + 2  # scores, known curves, errors, further metrics
+    assert len(page.of("svg")) == 1 + 8 + 1 + 2  # scores, known curves, errors, further metrics
     (video,) = page.of("video")
     assert video["src"] == "data:video/mp4;base64," + base64.b64encode(VIDEO).decode()
     (image,) = page.of("img")
@@ -311,7 +314,7 @@ def test_several_runs_share_their_axes_and_a_table(make_run: MakeRun) -> None:
     page = Page(render(*runs))
     assert "3 runs" in page.text
     assert len(page.of("video")) == 2
-    assert len(page.of("svg")) == 2 + 7 + 2 + 2  # one chart of scores and of errors a run, every curve once
+    assert len(page.of("svg")) == 2 + 8 + 2 + 2  # one chart of scores and of errors a run, every curve once
     assert "What differs" in page.text
     heads = [tag for tag, _ in page.tags].count("table")
     assert heads == 6  # overview, scores, errors, costs, differences, all fields

@@ -49,7 +49,7 @@ class _Table:
 
 
 def episode_weights(num_steps: Int64[Tensor, " e"], age_weights: tuple[float, ...]) -> Float64[Tensor, " e"]:
-    """Probability of each episode, oldest first (paper appendix D, the published code's sampling by age).
+    """Probability of each episode, oldest first (the published code's sampling by age).
 
     The e episodes fall into g = len(age_weights) groups of e // g each, the newest group taking the remainder; a group
     shares its weight evenly. With fewer episodes than groups, or no groups, episodes are weighted by their steps.

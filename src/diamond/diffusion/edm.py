@@ -53,6 +53,18 @@ def training_sigma(normal: Float[Tensor, "*shape"], cfg: DenoiserConfig) -> Floa
     return sigma.clamp(cfg.training_sigma_min, cfg.training_sigma_max)
 
 
+def draw_training_noise(
+    shape: torch.Size, cfg: DenoiserConfig, generator: torch.Generator
+) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch c h w"]]:
+    """Noise levels and noise for frames of `shape` (.. c h w), on the generator's device."""
+    batch, channels = shape[:-3], shape[-3]
+    device = generator.device
+    sigma = training_sigma(torch.randn(batch, generator=generator, device=device), cfg)
+    pixel_normal = torch.randn(shape, generator=generator, device=device)
+    offset_normal = torch.randn((*batch, channels, 1, 1), generator=generator, device=device)
+    return sigma, training_noise(sigma, pixel_normal, offset_normal, cfg)
+
+
 def training_noise(
     sigma: Float[Tensor, "*batch"],
     pixel_normal: Float[Tensor, "*batch c h w"],
@@ -84,9 +96,10 @@ def denoising_loss(
     noise: Float[Tensor, "b k c h w"],
     cfg: DenoiserConfig,
 ) -> Float[Tensor, ""]:
-    """Predict k frames in a row, each from a past that already holds the predictions before it (paper appendix D).
+    """Predict k frames in a row, each from a past that already holds the predictions before it.
 
-    The mean over steps of the mean squared error between the network's output and its EDM target, over valid frames.
+    The mean over steps of the mean squared error between the network's output and its EDM target, over valid frames. The
+    published code trains so; the paper describes the single step k = 1.
     """
     k = sigma.shape[1]
     n = segment.frames.shape[1] - k

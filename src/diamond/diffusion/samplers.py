@@ -43,7 +43,8 @@ def sample(
         initial: the starting image.
         cfg: noise levels, order and churn.
         churn_normal: standard normal draws, one a step; needed when `uses_churn(cfg)`.
-        published: tell the denoiser the noise level before churn, as the published code does; EDM tells it the level after.
+        published: tell the denoiser the noise level before churn, as the published code does; EDM tells it the level
+        after.
     """
     sigmas = noise_schedule(cfg)
     gamma_max = min(cfg.s_churn / cfg.num_steps, math.sqrt(2) - 1)

@@ -107,6 +107,7 @@ class RealEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.single_observation_space = Box(0, 255, (height, width, 3), np.uint8)
         self.single_action_space = Discrete(len(self.action_meanings))
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.num_actions = len(self.action_meanings)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.max_episode_steps = max_episode_steps
         self.life_loss_ends_episode = life_loss_ends_episode

@@ -1,8 +1,8 @@
 """How far a dream can be trusted: its pixels against real ones it was never trained on, under the same actions.
 
-The error is counted where it matters, on the pixels that moved: those that differ between the real frame h steps ahead and
-the frame that the dream started from. There, "repeat the last frame" is wrong by construction, and a dream that ignores
-the actions shows itself when they are shuffled.
+The error is counted where it matters, on the pixels that moved: those that differ between the real frame h steps
+ahead and the frame that the dream started from. There, "repeat the last frame" is wrong by construction, and a dream
+that ignores the actions shows itself when they are shuffled.
 
 Axes   s segments | n context frames | t steps ahead | h w c image
 Units  errors are mean absolute differences in grey levels, 0 to 255

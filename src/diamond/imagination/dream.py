@@ -69,9 +69,7 @@ class DreamState:
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> "DreamState":
         """The inverse of `tensors`."""
-        return cls(
-            tensors["frames"], tensors["actions"], (tensors["hidden"], tensors["cell"]), tensors["steps"]
-        )
+        return cls(tensors["frames"], tensors["actions"], (tensors["hidden"], tensors["cell"]), tensors["steps"])
 
 
 @dataclass(frozen=True)
@@ -177,9 +175,7 @@ def begin(world: WorldModel, segment: Segment) -> DreamState:
     )
 
 
-def restart_where(
-    done: Bool[Tensor, "b"], state: DreamState, pool: DreamState, index: Int[Tensor, "b"]
-) -> DreamState:
+def restart_where(done: Bool[Tensor, "b"], state: DreamState, pool: DreamState, index: Int[Tensor, "b"]) -> DreamState:
     """Replace finished dreams by entries of `pool`; the others go on untouched."""
     chosen = select(pool, index)
     return DreamState(

@@ -1,4 +1,4 @@
-"""The return that the agent learns from (paper section 2.1, appendix C; Sutton & Barto, lambda-return).
+"""The return that the agent learns from (paper appendix F, equation 14).
 
 Axes   t time | b batch
 """
@@ -19,8 +19,8 @@ def lambda_returns(
 ) -> Float[Tensor, "t b"]:
     """R_t = r_t + discount * [(1 - lambda) * V(s_{t+1}) + lambda * R_{t+1}], cut where episodes are.
 
-    `next_value` is the value of the true successor, before any restart. It stands for R_{t+1} at a truncation and at the
-    end of the window; after a termination nothing follows.
+    `next_value` is the value of the true successor, before any restart. It stands for R_{t+1} at a truncation and at
+    the end of the window; after a termination nothing follows.
     """
     alive = discount * (~terminated).float()
     trust = lambda_ * (~truncated).float()

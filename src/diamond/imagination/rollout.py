@@ -1,8 +1,8 @@
 """Acting in the dream (paper algorithm 1, "update actor-critic").
 
 A window is rolled out without gradient, then the policy is evaluated once more on all its frames as one batch with
-gradient. That is the gradient of stepwise back-propagation through the window, with one large convolution instead of many
-small ones.
+gradient. That is the gradient of stepwise back-propagation through the window, with one large convolution instead of
+many small ones.
 
 Axes   t window | b dreams | p start pool | n past frames | c h w image | a actions
 """
@@ -29,7 +29,8 @@ from diamond.imagination.dream import (
 from diamond.networks.actor_critic import ActorCritic
 
 SPARE_STARTS = 0.25
-"""Start segments drawn beyond the restarts that the horizon alone causes; if terminations use up more, they are shared."""
+"""Start segments drawn beyond the restarts that the horizon alone causes; if terminations use up more, they are
+shared."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,8 @@ def imagine(
             where_state(done, (start_state[0][index], start_state[1][index]), successor[2]),
         )
         state_before = where_state(done, (pool_state[0][index], pool_state[1][index]), state)
-    trajectory = Trajectory(*(torch.stack(column) for column in zip(*rows, strict=True)), policy_state=initial_state)
+    frames, actions, rewards, terminated, truncated, values, indices = map(torch.stack, zip(*rows, strict=True))
+    trajectory = Trajectory(frames, actions, rewards, terminated, truncated, values, indices, initial_state)
     return Carry(dream, (state_before[0].float(), state_before[1].float())), trajectory
 
 

@@ -31,8 +31,8 @@ class WorldModelEnv(VectorEnv):
     """n dreams side by side as a `gymnasium.vector.VectorEnv`.
 
     `step(actions)` takes int (n,) and returns observations uint8 (n, h, w, 3), rewards float32 (n,) in {-1, 0, 1},
-    terminated and truncated bool (n,), never both true for one dream, and info. A dream that has ended restarts from a new
-    real segment in the same step (SAME_STEP): the observation is then the segment's newest frame, and
+    terminated and truncated bool (n,), never both true for one dream, and info. A dream that has ended restarts from
+    a new real segment in the same step (SAME_STEP): the observation is then the segment's newest frame, and
 
         info["final_obs"]    uint8 (n, h, w, 3), the imagined frame after the action, before any restart
         info["_final_obs"]   bool (n,), where the dream ended
@@ -73,6 +73,7 @@ class WorldModelEnv(VectorEnv):
         self._state: DreamState | None = None
         height, width = starts(1, torch.Generator().manual_seed(seed)).frames.shape[-2:]
         self.single_observation_space = Box(0, 255, (height, width, 3), np.uint8)
+        self.num_actions = num_actions
         self.single_action_space = Discrete(num_actions)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -132,7 +133,7 @@ class WorldModelEnv(VectorEnv):
         if not self.action_space.contains(actions.astype(np.int64)) or not np.issubdtype(actions.dtype, np.integer):
             raise gymnasium.error.InvalidAction(
                 f"actions are {actions.dtype} {actions.tolist()}: give {self.num_envs} integers from 0 to "
-                f"{int(self.single_action_space.n) - 1}"
+                f"{self.num_actions - 1}"
             )
         return actions.astype(np.int64)
 
@@ -155,7 +156,9 @@ class SingleWorldModelEnv(gymnasium.Env):
         self.observation_space = dreams.single_observation_space
         self.action_space = dreams.single_action_space
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         """Start from a real segment."""
         super().reset(seed=seed)
         obs, _ = self._dreams.reset(seed=seed)

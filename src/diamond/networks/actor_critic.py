@@ -1,4 +1,4 @@
-"""The agent: a convolutional and recurrent actor-critic (paper section 2.1, appendix C).
+"""The agent: a convolutional and recurrent actor-critic (paper section 3.2, appendix D).
 
 Axes   b batch | c h w image | f features | a actions
 """

@@ -1,4 +1,4 @@
-"""Building blocks shared by the networks (paper appendix C).
+"""Building blocks shared by the networks (paper appendix D).
 
 Axes   b batch | c channels | h w image | k conditioning
 """
@@ -36,7 +36,8 @@ def group_norm(channels: int) -> nn.GroupNorm:
 
 
 class AdaptiveGroupNorm(nn.Module):
-    """Group normalisation whose scale and shift are a linear map of the conditioning vector: y * (1 + scale) + shift."""
+    """Group normalisation whose scale and shift are a linear map of the conditioning vector: y * (1 + scale) +
+    shift."""
 
     def __init__(self, channels: int, condition_channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The recurrent model of reward sign and termination (paper section 3.1, appendix C).
+"""The recurrent model of reward sign and termination (paper section 3.2, appendix D).
 
 Axes   b batch | t time | c h w image | r reward classes (-1, 0, +1) | d termination classes (goes on, ends)
 """
@@ -79,6 +79,6 @@ class TransitionEncoder(nn.Module):
         for level, blocks in enumerate(self.levels):
             if 0 < level <= len(self.downsamples):
                 x = self.downsamples[level - 1](x)
-            for block in blocks:  # type: ignore[union-attr]
+            for block in blocks:  # type: ignore[attr-defined]
                 x = block(x, condition)
         return x

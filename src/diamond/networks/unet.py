@@ -1,4 +1,4 @@
-"""The denoiser's network F: a U-Net conditioned on noise level and actions (paper appendix C).
+"""The denoiser's network F: a U-Net conditioned on noise level and actions (paper appendix D).
 
 Axes   b batch | n past frames | c h w image | k conditioning
 """
@@ -24,7 +24,8 @@ class UNet(nn.Module):
         for before, width, depth, attention in zip(widths[:-1], widths[1:], cfg.depths, cfg.attention, strict=True):
             ins = [before] + [width] * (depth - 1)
             down.append(nn.ModuleList(ResidualBlock(i, width, cfg.condition_channels, attention) for i in ins))
-            # The last block on the way up joins the tensor that entered this level, which has the width of the level above.
+            # The last block on the way up joins the tensor that entered this level, which has the width of the level
+            # above.
             pairs = [(2 * width, width)] * depth + [(before + width, before)]
             up.append(nn.ModuleList(ResidualBlock(i, o, cfg.condition_channels, attention) for i, o in pairs))
         self.down_blocks = nn.ModuleList(down)
@@ -46,7 +47,7 @@ class UNet(nn.Module):
             if level > 0:
                 x = self.downsamples[level - 1](x)
             skips.append([x])
-            for block in blocks:  # type: ignore[union-attr]
+            for block in blocks:  # type: ignore[attr-defined]
                 x = block(x, condition)
                 skips[-1].append(x)
         for block in self.middle_blocks:
@@ -55,13 +56,13 @@ class UNet(nn.Module):
             if level > 0:
                 x = self.upsamples[level - 1](x)
             level_skips = skips.pop()
-            for block in blocks:  # type: ignore[union-attr]
+            for block in blocks:  # type: ignore[attr-defined]
                 x = block(torch.cat((x, level_skips.pop()), dim=1), condition)
         return x[..., :height, :width]
 
 
 class DenoiserNetwork(nn.Module):
-    """F(scaled noisy frame, noise level, scaled context, actions) of the paper's equation 5 (EDM equation 7).
+    """F(scaled noisy frame, noise level, scaled context, actions) of the paper's equation 6 (EDM equation 7).
 
     Inputs are already scaled by the preconditioning of `diffusion.edm`. The output layer starts at zero.
     """

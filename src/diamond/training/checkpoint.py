@@ -1,8 +1,8 @@
 """Checkpoints: everything that decides how a run goes on, written as one indivisible act.
 
-A checkpoint is a folder `checkpoints/epoch-000010` of safetensors files, unfinished episodes and `checkpoint.json`, which
-holds the SHA-256 of each. It is assembled under a temporary name and renamed when complete, so that a kill leaves either
-the whole checkpoint or none. Nothing in it is pickled.
+A checkpoint is a folder `checkpoints/epoch-000010` of safetensors files, unfinished episodes and `checkpoint.json`,
+which holds the SHA-256 of each. It is assembled under a temporary name and renamed when complete, so that a kill leaves
+either the whole checkpoint or none. Nothing in it is pickled.
 """
 
 import hashlib
@@ -95,7 +95,7 @@ def write_checkpoint(
         facts = {"format": FORMAT_VERSION, "epoch": epoch, **facts, "sha256": checksums}
         write_json(partial / "checkpoint.json", facts)
         if final.exists():  # written by a run that was resumed from before it
-            shutil.rmtree(final)
+            _remove(final)
         os.replace(partial, final)
     except OSError as error:
         raise cannot_write(final, error) from error
@@ -131,16 +131,14 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"{PREFIX}*"))
 
 
-def newest_checkpoint(folder: Path) -> Checkpoint:
-    """The checkpoint that a run resumes from.
+def newest_checkpoint(folder: Path) -> Checkpoint | None:
+    """The checkpoint that a run resumes from; None before the first.
 
     Raises:
-        RunError: there is none, or it is damaged.
+        RunError: it is damaged.
     """
     found = checkpoints(folder)
-    if not found:
-        raise RunError(f"{folder} holds no checkpoint yet: start the run again in another folder")
-    return open_checkpoint(found[-1])
+    return open_checkpoint(found[-1]) if found else None
 
 
 def prune(folder: Path, keep_every: int, best_epoch: int | None) -> None:
@@ -148,14 +146,14 @@ def prune(folder: Path, keep_every: int, best_epoch: int | None) -> None:
     for path in checkpoints(folder)[:-1]:
         epoch = int(path.name.removeprefix(PREFIX))
         if epoch != best_epoch and not (keep_every and epoch % keep_every == 0):
-            shutil.rmtree(path)
+            _remove(path)
 
 
-def discard_after(folder: Path, epoch: int) -> None:
-    """Remove checkpoints of epochs after `epoch`, when a run goes on from there."""
-    for path in checkpoints(folder):
-        if int(path.name.removeprefix(PREFIX)) > epoch:
-            shutil.rmtree(path)
+def _remove(path: Path) -> None:
+    """Renamed first, so that a kill half-way does not leave a checkpoint that only looks whole."""
+    doomed = path.with_name(PARTIAL + path.name)
+    os.replace(path, doomed)
+    shutil.rmtree(doomed)
 
 
 def _sha256(path: Path) -> str:

@@ -9,7 +9,7 @@ from diamond.config import UpdateConfig
 from diamond.errors import TrainingError
 
 DECAYED = (nn.Linear, nn.Conv2d, nn.LSTM, nn.LSTMCell)
-"""Modules whose weights decay; biases, normalisations and embeddings never do (paper appendix D)."""
+"""Modules whose weights decay; biases, normalisations and embeddings never do (as in the published code)."""
 
 
 class Learner:
@@ -32,7 +32,8 @@ class Learner:
             fused=next(iter(self._parameters.values())).device.type in ("cpu", "cuda"),
         )
         self.averaged = copy.deepcopy(network).requires_grad_(False) if cfg.ema_decay > 0 else network
-        """The network to dream and act with: averaged weights where `ema_decay` asks for them, else the trained ones."""
+        """The network to dream and act with: averaged weights where `ema_decay` asks for them, else the trained
+        ones."""
         self._finite = torch.ones((), dtype=torch.bool, device=next(iter(self._parameters.values())).device)
 
     def step(self, loss: Tensor) -> Tensor:
@@ -55,8 +56,8 @@ class Learner:
     def _average(self) -> None:
         # Early on a plain mean, so that the initial weights are forgotten quickly.
         decay = min(self.cfg.ema_decay, self.updates / (self.updates + 10))
-        averaged = list(self.averaged.parameters())
-        torch._foreach_lerp_(averaged, list(self._parameters.values()), 1 - decay)
+        for average, parameter in zip(self.averaged.parameters(), self._parameters.values(), strict=True):
+            average.lerp_(parameter, 1 - decay)
 
     def check_finite(self) -> None:
         """Stop if any loss or gradient so far was NaN or infinite.

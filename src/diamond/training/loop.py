@@ -1,13 +1,12 @@
 """Algorithm 1 of the paper: collect, learn the world, learn to act in it, score it.
 
-    for each epoch:
-        collect real experience with the current policy
-        update the denoiser, then the reward and termination model, on segments of it
-        update the actor-critic in the dream
-        now and then: play whole games, write a checkpoint
+for each epoch:
+    collect real experience with the current policy
+    update the denoiser, then the reward and termination model, on segments of it
+    update the actor-critic in the dream
+    now and then: play whole games, write a checkpoint
 """
 
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -18,9 +17,8 @@ import torch
 from diamond.compute import choose_device
 from diamond.config import Config, UpdateConfig
 from diamond.envs import make_env
-from diamond.errors import TrainingError
 from diamond.evaluation.scores import evaluate_agent, metrics_row, summarise
-from diamond.training.checkpoint import discard_after, newest_checkpoint, prune, remove_partial, write_checkpoint
+from diamond.training.checkpoint import newest_checkpoint, prune, remove_partial, write_checkpoint
 from diamond.training.metrics import Mean, MetricsLog, Row
 from diamond.training.objectives import Metrics
 from diamond.training.progress import Progress
@@ -49,10 +47,8 @@ def train(config: Config, path: Path, resume: bool, progress: Progress) -> RunFo
         require_free(path)
     env = make_env(config.env, config.env.num_envs, training=True)
     try:
-        if resume:
-            run = RunFolder.open(path)
-        else:
-            run = RunFolder.create(path, config, int(env.single_action_space.n), env.action_meanings)
+        created = None if resume else RunFolder.create(path, config, env.num_actions, env.action_meanings)
+        run = RunFolder.open(path) if created is None else created
         with run.lock():
             trainer = Trainer(config, env, run.episodes, device)
             if resume:
@@ -100,7 +96,7 @@ def _epochs(trainer: Trainer, run: RunFolder, log: MetricsLog, progress: Progres
 
 
 def _collect(trainer: Trainer, progress: Progress) -> Row:
-    """Paper appendix D: before any training, enough steps and rewards; then a little in every epoch."""
+    """Before any training, enough steps and rewards; then a little in every epoch."""
     cfg, started, before = trainer.config.collection, time.monotonic(), trainer.env_steps
     returns: list[float] = []
 
@@ -158,14 +154,21 @@ def _evaluate(trainer: Trainer, progress: Progress) -> Row:
 def _resume(trainer: Trainer, run: RunFolder) -> None:
     """Go on from the newest checkpoint; what was written after it is removed or set aside."""
     checkpoint = newest_checkpoint(run.checkpoints)
-    trainer.restore(checkpoint)
-    discard_after(run.checkpoints, checkpoint.epoch)
     remove_partial(run.checkpoints)
+    if checkpoint is None:  # stopped before the first one: everything starts again, as the seed says
+        trainer.episode_folder.keep_only([])
+        trainer.begin()
+    else:
+        trainer.restore(checkpoint)
 
 
 def peak_memory() -> int:
-    """The most memory this process has held so far, in bytes: of the GPU where one is used, else of the machine."""
+    """The most memory this process has held so far, in bytes: of the GPU where one is used; 0 where unknown."""
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated()
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

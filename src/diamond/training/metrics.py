@@ -1,5 +1,6 @@
 """Metrics: averaged on the device, written once an epoch as a flat row to `metrics.jsonl` and TensorBoard."""
 
+import contextlib
 import json
 import os
 import sys
@@ -45,7 +46,9 @@ class MetricsLog:
             self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run)
         except OSError as error:
             raise cannot_write(path, error) from error
-        self._tensorboard = _tensorboard(path.parent / "tensorboard", last_epoch) if config.logging.tensorboard else None
+        self._tensorboard = (
+            _tensorboard(path.parent / "tensorboard", last_epoch) if config.logging.tensorboard else None
+        )
         self._wandb = _wandb(path.parent, config) if config.logging.wandb else None
 
     def write(self, row: Row) -> None:
@@ -73,7 +76,8 @@ class MetricsLog:
         if self._tensorboard is not None:
             self._tensorboard.close()
         if self._wandb is not None:
-            self._wandb.finish()
+            with contextlib.suppress(Exception):  # whatever goes wrong there, the run is done
+                self._wandb.finish(quiet=True)
 
 
 def read_metrics(path: Path) -> list[Row]:
@@ -106,7 +110,9 @@ def _wandb(folder: Path, config: Config) -> Any:
     try:
         import wandb
 
-        return wandb.init(project="diamond-wm", dir=folder, config=to_dict(config), settings=wandb.Settings(init_timeout=30))
+        return wandb.init(
+            project="diamond-wm", dir=folder, config=to_dict(config), settings=wandb.Settings(init_timeout=30)
+        )
     except Exception as error:  # a missing package, key or network must not stop a run
         print(f"Weights & Biases is not available ({error}): going on without; pip install wandb", file=sys.stderr)
         return None

@@ -1,4 +1,4 @@
-"""The losses of the reward and termination model and of the actor-critic (paper sections 2.1 and 3.1).
+"""The losses of the reward and termination model and of the actor-critic (paper section 3.2, appendix F).
 
 The denoiser's loss is `diffusion.edm.denoising_loss`.
 
@@ -48,7 +48,7 @@ def actor_critic_loss(
     returns: Float[Tensor, "t b"],
     cfg: ActorCriticConfig,
 ) -> tuple[Float[Tensor, ""], Metrics]:
-    """REINFORCE with the value as baseline, squared error of the value, entropy bonus (paper section 2.1)."""
+    """REINFORCE with the value as baseline, its squared error, entropy bonus (paper appendix F, equations 15, 16)."""
     log_policy = logits.log_softmax(dim=-1)
     log_probability = log_policy.gather(-1, actions[..., None]).squeeze(-1)
     entropy = -(log_policy.exp() * log_policy).sum(dim=-1).mean()

@@ -19,7 +19,8 @@ LABELS = {
 
 
 class Progress:
-    """Prints the phase, its speed and the time left: one line that changes on a terminal, a line now and then elsewhere."""
+    """Prints the phase, its speed and the time left: one line that changes on a terminal, a line now and then
+    elsewhere."""
 
     def __init__(self, stream: TextIO | None = None, quiet: bool = False) -> None:
         self._stream = sys.stderr if stream is None else stream

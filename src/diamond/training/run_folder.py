@@ -1,12 +1,13 @@
 """A run on disk: a folder a human can read.
 
-    config.json     hyper-parameters           run.json      versions, machine, seed, number of actions
-    metrics.jsonl   one flat row an epoch      tensorboard/  the same for TensorBoard
-    checkpoints/    see `checkpoint`           episodes/     real experience, uint8
-    evaluation.json, fidelity.json, dream.mp4, report.html   written at the end
+config.json     hyper-parameters           run.json      versions, machine, seed, number of actions
+metrics.jsonl   one flat row an epoch      tensorboard/  the same for TensorBoard
+checkpoints/    see `checkpoint`           episodes/     real experience, uint8
+evaluation.json, fidelity.json, dream.mp4, report.html   written at the end
 """
 
 import json
+import os
 import platform
 import sys
 from dataclasses import dataclass, field
@@ -16,7 +17,6 @@ from typing import Any
 
 import filelock
 import torch
-
 
 from diamond.config import Config, from_dict, to_dict
 from diamond.errors import RunError
@@ -63,6 +63,7 @@ class RunFolder:
             TrainingError: the disk refuses the write.
         """
         require_free(path)
+        partial = path.with_name(f".{path.name}.partial")
         facts = {
             "format": FORMAT_VERSION,
             "diamond": __version__,
@@ -72,8 +73,15 @@ class RunFolder:
             "command": sys.argv,
             "machine": machine(),
         }
-        write_json(path / "run.json", facts)
-        write_json(path / "config.json", to_dict(config))
+        # The folder appears complete, so that whatever exists can be resumed.
+        write_json(partial / "run.json", facts)
+        write_json(partial / "config.json", to_dict(config))
+        try:
+            if path.exists():
+                path.rmdir()
+            os.replace(partial, path)
+        except OSError as error:
+            raise cannot_write(path, error) from error
         return cls(path, config, num_actions, action_meanings, facts)
 
     @classmethod

@@ -1,7 +1,7 @@
 """Named streams of random numbers, all derived from one seed.
 
-Each use has a stream of its own, so that a change in how often one is drawn from leaves the others as they were, and the
-state of all of them can be saved and put back.
+Each use has a stream of its own, so that a change in how often one is drawn from leaves the others as they were, and
+the state of all of them can be saved and put back.
 """
 
 import zlib

@@ -16,7 +16,7 @@ from diamond.agent import Agent
 from diamond.config import Config
 from diamond.data.episodes import EpisodeFolder, read_episode, write_episode
 from diamond.data.replay import Replay
-from diamond.diffusion.edm import denoising_loss, training_noise, training_sigma
+from diamond.diffusion.edm import denoising_loss, draw_training_noise
 from diamond.envs import RealEnv
 from diamond.files import write_atomic
 from diamond.imagination.dream import DreamState, WorldModel, begin
@@ -41,24 +41,20 @@ class Trainer:
         self.env_steps = 0
         self.best_score: float | None = None
         self.best_epoch: int | None = None
-        num_actions = int(env.single_action_space.n)
+        num_actions = env.num_actions
         self.agent = Agent.create(config, num_actions, derive_seed(config.seed, "weights"), env.action_meanings)
         self.agent.to(device)
         self.learners = {
             name: Learner(name, network, getattr(config.updates, name)) for name, network in self.agent.networks.items()
         }
         self.streams = RandomStreams(config.seed, device)
-        self.replay = Replay(
-            config.collection.total_steps, config.env.height, config.env.width, env.num_envs, device
-        )
+        self.replay = Replay(config.collection.total_steps, config.env.height, config.env.width, env.num_envs, device)
         self.collector = Collector(env, self.replay, self.agent.actor_critic, device)
         self.episode_folder = EpisodeFolder(episodes)
         self._finished: list[int] = []
         self._carry: Carry | None = None
-        self._networks = {
-            name: torch.compile(learner.network, dynamic=False) if config.compute.compile else learner.network
-            for name, learner in self.learners.items()
-        }
+        if config.compute.compile:
+            self._compile()
 
     # Algorithm 1
 
@@ -68,7 +64,7 @@ class Trainer:
 
     def collect(self, steps: int) -> Collected:
         """Play the real game; finished episodes go to disk at once."""
-        policy = self.learners["actor_critic"].averaged
+        policy = self.acting_agent().actor_critic
         collected = self.collector.collect(steps, policy, self.config.collection.epsilon, self.streams["collect"])
         for index, episode in collected.episodes:
             self.episode_folder.write(index, episode)
@@ -83,12 +79,10 @@ class Trainer:
         segment = self.replay.sample(
             learner.cfg.batch_size, length, self.streams["denoiser_batches"], self.config.replay.age_weights
         )
-        generator, shape = self.streams["denoiser_noise"], segment.frames[:, cfg.context_length :].shape
-        draw = {"generator": generator, "device": self.device}
-        sigma = training_sigma(torch.randn(shape[:2], **draw), cfg)
-        noise = training_noise(sigma, torch.randn(shape, **draw), torch.randn((*shape[:3], 1, 1), **draw), cfg)
+        shape = segment.frames[:, cfg.context_length :].shape
+        sigma, noise = draw_training_noise(shape, cfg, self.streams["denoiser_noise"])
         with self._autocast():
-            loss = denoising_loss(self._networks["denoiser"], segment, sigma, noise, cfg)
+            loss = denoising_loss(self.agent.denoiser, segment, sigma, noise, cfg)
         norm = learner.step(loss)
         return {"loss": loss.detach(), "gradient_norm": norm}
 
@@ -102,7 +96,7 @@ class Trainer:
             self.config.replay.age_weights,
         )
         with self._autocast():
-            loss, metrics = reward_termination_loss(self._networks["reward_model"], segment)
+            loss, metrics = reward_termination_loss(self.agent.reward_model, segment)
         return {**metrics, "gradient_norm": learner.step(loss)}
 
     def update_actor_critic(self) -> Metrics:
@@ -137,11 +131,8 @@ class Trainer:
 
     def world_model(self) -> WorldModel:
         """The dream as the agent sees it now."""
-        chosen = {
-            name: self._networks[name] if learner.averaged is learner.network else learner.averaged
-            for name, learner in self.learners.items()
-        }
-        return WorldModel.of(chosen["denoiser"], chosen["reward_model"], self.config)
+        agent = self.acting_agent()
+        return WorldModel.of(agent.denoiser, agent.reward_model, self.config)
 
     def acting_agent(self) -> Agent:
         """The agent with the weights to use: averaged ones where the configuration asks for them."""
@@ -160,6 +151,13 @@ class Trainer:
     def _first_carry(self, world: WorldModel) -> Carry:
         dreams = self.config.imagination.num_envs
         return Carry(self._starts(world, dreams), self.agent.actor_critic.initial_state(dreams, self.device))
+
+    def _compile(self) -> None:
+        """Compile in place what runs once for every frame; the policy's recurrent part is too small to gain."""
+        for agent in (self.agent, self.acting_agent()):
+            agent.denoiser.compile(dynamic=False)
+            agent.reward_model.compile(dynamic=False)
+            agent.actor_critic.encoder.compile(dynamic=False)
 
     def _autocast(self) -> AbstractContextManager[object]:
         if not self.config.compute.bfloat16:
@@ -195,7 +193,7 @@ class Trainer:
         for lane, (_, episode) in enumerate(self.replay.open_episodes()):
             write_episode(folder / f"open-{lane}.npz", episode)
         snapshot = self.env.snapshot()
-        write_atomic(folder / "environment.npz", lambda file: np.savez_compressed(file, **snapshot))
+        write_atomic(folder / "environment.npz", lambda file: np.savez_compressed(file, allow_pickle=False, **snapshot))
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint; episodes finished after it are set aside.
@@ -217,7 +215,9 @@ class Trainer:
         self.episode_folder.keep_only(facts["episodes"])
         self._finished = list(facts["episodes"])
         self.replay.load(((index, self.episode_folder.read(index)) for index in self._finished), open_games)
-        self.agent.load_state_dict(checkpoint.tensors("trained" if "trained.safetensors" in facts["sha256"] else "agent"))
+        self.agent.load_state_dict(
+            checkpoint.tensors("trained" if "trained.safetensors" in facts["sha256"] else "agent")
+        )
         for name, learner in self.learners.items():
             learner.load_state_dict(group(f"{name}."))
         self.streams.load_state_dict(group("random."))

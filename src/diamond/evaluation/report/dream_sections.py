@@ -45,9 +45,9 @@ def dream_errors(runs: Sequence[RunFolder]) -> Html:
     explanation = tag(
         "p",
         "Started from real frames that were kept out of training, the dream is given the actions that were really "
-        "taken, and its frames are compared with the real ones. Lower is better. Repeating the last frame is what a "
-        "model would do that knows nothing of motion; with the actions shuffled, a model that heeds them must get "
-        "worse.",
+        "taken, and its frames are compared with the real ones, on the pixels that move. Lower is better. Repeating "
+        "the last frame is what a model would do that knows nothing of motion; with the actions shuffled, a model "
+        "that heeds them must get worse.",
     )
     several = len(runs) > 1
     charts = [_chart(run, errors, several) for run, errors in measured]
@@ -84,7 +84,7 @@ def _read(run: RunFolder) -> _Errors | None:
     horizons = numbers(record.get("horizons"))
     curves = {name: curve for name in _KINDS if (curve := _curve(record.get(name), horizons))}
     unit = record.get("unit")
-    label = _axis_text(unit) if isinstance(unit, str) else "error on moving pixels (grey levels)"
+    label = _axis_text(unit) if isinstance(unit, str) else "mean error (grey levels)"
     return _Errors(horizons, curves, label, _count(record.get("num_segments"))) if curves else None
 
 

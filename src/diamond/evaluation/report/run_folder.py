@@ -66,6 +66,12 @@ class RunFolder:
         """The newest value of a metric."""
         return next((row[key] for row in reversed(self.rows) if key in row), None)
 
+    @property
+    def seconds(self) -> float | None:
+        """Time spent in the epochs so far."""
+        spent = [row["time/epoch_seconds"] for row in self.rows if "time/epoch_seconds" in row]
+        return sum(spent) if spent else None
+
 
 def read_run(path: Path) -> RunFolder:
     """Read a run folder, finished or not.

@@ -72,7 +72,7 @@ def _facts(run: RunFolder) -> str:
         facts.append("training has not finished its first epoch")
     elif epochs is not None:
         facts.append(f"epoch {number_text(epoch)} of {number_text(epochs)}")
-    steps, seconds = run.last("env_steps"), run.last("time/elapsed_seconds")
+    steps, seconds = run.last("env_steps"), run.seconds
     if steps is not None:
         facts.append(f"{number_text(steps)} real steps")
     if seconds is not None:

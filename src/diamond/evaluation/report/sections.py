@@ -14,12 +14,14 @@ _EPOCH, _STEPS = ("epoch", "epoch"), ("env_steps", "real environment steps")
 _CURVES = (
     ("Whole games, over real steps", "evaluation/return", _STEPS, "return"),
     ("Whole games, over epochs", "evaluation/return", _EPOCH, "return"),
-    ("Training episodes, over real steps", "collect/return_mean", _STEPS, "return"),
+    ("Games played for training", "collect/return_mean", _STEPS, "return"),
+    ("Returns in the dream", "actor_critic/return_mean", _EPOCH, "return, rewards as signs"),
     ("Denoiser", "denoiser/loss", _EPOCH, "loss"),
     ("Reward and termination model", "reward_model/loss", _EPOCH, "loss (nats)"),
     ("Actor-critic", "actor_critic/loss", _EPOCH, "loss"),
     ("Entropy of the policy", "actor_critic/entropy", _EPOCH, "entropy (nats)"),
 )
+_COSTS = ("time/", "memory/", "disk/")
 _MOST_FURTHER_CURVES = 60
 
 
@@ -42,12 +44,12 @@ def curves(runs: Sequence[RunFolder]) -> Html:
 
 def cost(runs: Sequence[RunFolder]) -> Html:
     """Time, throughput and memory, one column a run."""
-    title = "Time, throughput, memory"
+    title = "Time, throughput, memory, disk"
     keys = list(dict.fromkeys(key for run in runs for row in run.rows for key in row))
-    keys = [key for key in keys if key.startswith(("time/", "memory/"))]
+    keys = [key for key in keys if key.startswith(_COSTS)]
     if not keys:
         return section(title, missing("Not measured yet."))
-    keys.sort(key=lambda key: (key.startswith("memory/"), "per_second" in key, not _is_clock(key)))
+    keys.sort(key=lambda key: (not key.startswith("time/"), "per_second" in key, key != "time/epoch_seconds"))
     rows = [[_cost_name(key), *(_cost_value(key, run) for run in runs)] for key in keys]
     head = ["Measure", *(run.name if len(runs) > 1 else "Value" for run in runs)]
     return section(title, table(head, rows, range(1, len(runs) + 1), narrow=True))
@@ -105,7 +107,7 @@ def _random_level(runs: Sequence[RunFolder]) -> list[tuple[str, float]]:
 def _further_keys(runs: Sequence[RunFolder]) -> list[str]:
     shown = {key for _, key, _, _ in _CURVES} | {f"evaluation/return_{part}" for part in ("mean", "low", "high")}
     keys = {key for run in runs for row in run.rows for key in row} - shown - {"epoch", "env_steps"}
-    return sorted(key for key in keys if not key.startswith(("time/", "memory/")))[:_MOST_FURTHER_CURVES]
+    return sorted(key for key in keys if not key.startswith(_COSTS))[:_MOST_FURTHER_CURVES]
 
 
 def _run_legend(runs: Sequence[RunFolder]) -> Html | None:
@@ -117,29 +119,24 @@ def _cost_name(key: str) -> str:
     words = name.replace("/", ", ").replace("_", " ")
     for unit in (" per second", " seconds", " bytes"):
         words = words.removesuffix(unit)
-    if kind == "memory":
-        return f"Memory, at most: {words}"
-    return f"Throughput, median: {words}" if "per_second" in name else f"Time: {words}"
-
-
-def _is_clock(key: str) -> bool:
-    """Whether a time counts from the start of the run; others are of one epoch each, and add up."""
-    return "elapsed" in key or "total" in key
+    if kind != "time":
+        return f"{kind.capitalize()}, at most: {words}"
+    if "per_second" in name:
+        return f"Throughput, median: {words}"
+    return "Time of all epochs" if key == "time/epoch_seconds" else f"Time: {words}"
 
 
 def _cost_value(key: str, run: RunFolder) -> str:
     values = [row[key] for row in run.rows if key in row]
     if not values:
         return "\N{EN DASH}"
-    if key.startswith("memory/"):
+    if not key.startswith("time/"):
         return size_text(max(values)) if key.endswith("_bytes") else number_text(max(values))
     if "per_second" in key:
         return f"{number_text(statistics.median(values))} /s"
-    if _is_clock(key):
-        return duration_text(values[-1])
-    whole = run.last("time/elapsed_seconds")
+    whole = run.seconds
     share = f" ({number_text(100 * sum(values) / whole, 0)}\N{NO-BREAK SPACE}%)" if whole else ""
-    return duration_text(sum(values)) + share
+    return duration_text(sum(values)) + (share if key != "time/epoch_seconds" else "")
 
 
 def _plain(value: object) -> str:
