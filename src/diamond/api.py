@@ -4,6 +4,7 @@ agent = diamond.load("runs/my-run")                 # or weights of the publishe
 dreams = diamond.dream("runs/my-run", num_envs=4)   # a gymnasium.vector.VectorEnv
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +30,7 @@ from diamond.imagination.world_model_env import WorldModelEnv
 from diamond.interop.published import load_published
 from diamond.segments import Segment
 from diamond.training import checkpoint
+from diamond.training.metrics import peak_memory, read_metrics
 from diamond.training.run_folder import RunFolder, newest_run
 from diamond.training.streams import derive_seed
 
@@ -181,6 +183,7 @@ def finish(run: RunFolder, progress: Callable[[str], None], device: str = "auto"
 
     Returns the content of `evaluation.json`.
     """
+    started = time.monotonic()
     config, agent = run.config, load(run.path, device=device)
     schedule, target = config.schedule, agent.device
     seed = derive_seed(config.seed, "final evaluation") % 2**31
@@ -200,7 +203,6 @@ def finish(run: RunFolder, progress: Callable[[str], None], device: str = "auto"
             selection_games=schedule.baseline_selection_games,
         )
     evaluation = evaluation_record(config.env.name, trained, baselines)
-    write_json(run.path / "evaluation.json", evaluation)
 
     progress("comparing the dream with real games held out of training")
     seed = derive_seed(config.seed, "held-out games") % 2**31
@@ -220,6 +222,13 @@ def finish(run: RunFolder, progress: Callable[[str], None], device: str = "auto"
     if steps:
         strip = filmstrip_png({"real game": real, "dream": dreamed}, steps, scale=max(1, 96 // config.env.height))
         write_bytes(run.path / "dream.png", strip)
+    rows = read_metrics(run.metrics)
+    evaluation["cost"] = {
+        "training_seconds": sum(row["time/epoch_seconds"] for row in rows),
+        "finishing_seconds": time.monotonic() - started,
+        "peak_memory_bytes": peak_memory(),
+    }
+    write_json(run.path / "evaluation.json", evaluation)
     build_report([run.path], run.path / "report.html")
     return evaluation
 

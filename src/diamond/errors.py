@@ -25,7 +25,11 @@ class DataError(DiamondError):
 
 
 class TrainingError(DiamondError):
-    """Training cannot go on: a loss is not finite, or the disk refuses a write."""
+    """Training cannot go on: a loss is not finite."""
+
+
+class DiskError(DiamondError):
+    """A file cannot be written: the disk is full, or the place is not there or may not be written to."""
 
 
 class DeviceError(DiamondError):

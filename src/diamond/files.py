@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from diamond.errors import TrainingError
+from diamond.errors import DiskError
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Let `write` fill a temporary file beside `path`, flush it to the disk, then put it in place in one act.
 
     Raises:
-        TrainingError: the disk refuses the write.
+        DiskError: the disk refuses the write.
     """
     temporary = path.with_name(path.name + ".tmp")
     try:
@@ -40,9 +40,9 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8"))
 
 
-def cannot_write(path: Path, error: OSError) -> TrainingError:
+def cannot_write(path: Path, error: OSError) -> DiskError:
     """The error to raise when the disk refuses a write, with the remedy."""
     reason = error.strerror or str(error)
-    return TrainingError(
-        f"{path} cannot be written ({reason}): free disk space or make the folder writable, then resume"
+    return DiskError(
+        f"{path} cannot be written ({reason}): free disk space, or choose a place that can be written"
     )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from diamond.data.episodes import Episode, EpisodeFolder, read_episode, write_episode
-from diamond.errors import DataError, TrainingError
+from diamond.errors import DataError, DiskError
 
 
 def make_episode(num_steps: int = 3, height: int = 2, width: int = 3, **changes: Any) -> Episode:
@@ -195,7 +195,7 @@ def test_arrays_that_make_no_episode_are_refused(tmp_path: Path) -> None:
 
 def test_a_refused_write_is_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "episodes").write_text("a file where the folder should be")
-    with pytest.raises(TrainingError, match="cannot be written"):
+    with pytest.raises(DiskError, match="cannot be written"):
         EpisodeFolder(tmp_path / "episodes").write(0, make_episode())
 
 
@@ -208,7 +208,7 @@ def test_a_failed_write_leaves_the_old_episode(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez_compressed", half_a_write)
-    with pytest.raises(TrainingError, match="No space left on device"):
+    with pytest.raises(DiskError, match="No space left on device"):
         folder.write(0, make_episode(num_steps=5))
     assert_same(folder.read(0), make_episode(num_steps=3))
     assert [path.name for path in tmp_path.iterdir()] == ["000000.npz"]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from diamond.config import to_dict
-from diamond.errors import RunError
+from diamond.errors import DiskError, RunError
 from diamond.evaluation.report import build_report
 from diamond.evaluation.report.style import DARK, LIGHT, SERIES
 from diamond.evaluation.video import encode_video, filmstrip_png
@@ -29,7 +29,7 @@ MakeRun = Callable[..., Path]
 
 def summary(mean: float, **more: Any) -> dict[str, Any]:
     normal = {f"human_normalised{part}": (mean + d - 1.7) / 28.8 for part, d in (("", 0), ("_low", -1), ("_high", 1))}
-    games = {"returns": [mean - 2, mean, mean + 2], "lengths": [100, 200, 300], "n": 3, "capped": 0}
+    games = {"returns": [mean - 2, mean, mean + 2] * 10, "lengths": [100, 200, 300] * 10, "n": 30, "capped": 0}
     return {"mean": mean, "low": mean - 1, "high": mean + 1, "mode": "sampled", **normal, **games, "seed": 0, **more}
 
 
@@ -153,7 +153,7 @@ def test_a_finished_run_is_told_whole(make_run: MakeRun) -> None:
         "seed 0",
         "preset debug",
         "epoch 4 of 3",
-        "Over 3 games played to the end, the agent scores 12.5 (11.5 to 13.5) on average.",
+        "Over 30 games, the agent scores 12.5 (11.5 to 13.5) on average.",
         "lies above that of the random policy, the best constant action and the untrained network",
         "Best constant action: FIRE",
         "0.375",  # (12.5 - 1.7) / 28.8
@@ -351,11 +351,15 @@ def test_a_horizon_at_which_nothing_moved_is_left_open(make_run: MakeRun) -> Non
     assert page.text.count("+15") == 1  # in the table, with dashes
 
 
-def test_one_game_bears_no_claim(make_run: MakeRun) -> None:
+@pytest.mark.parametrize("policy", ["trained", "random"])
+def test_few_games_bear_no_claim(make_run: MakeRun, policy: str) -> None:
+    """Two games that end alike have an interval of no width, and mean nothing."""
     run, record = make_run(), evaluation()
-    record["trained"] |= {"n": 1, "low": 12.5, "high": 12.5, "returns": [12.5]}
+    record[policy] |= {"n": 2, "low": 12.5, "high": 12.5, "returns": [12.5, 12.5]}
     (run / "evaluation.json").write_text(json.dumps(record))
-    assert "lies above" not in Page(render(run)).text
+    text = Page(render(run)).text
+    assert "lies above" not in text
+    assert "Fewer than 10 games do not tell it from its baselines." in text
 
 
 def test_the_same_runs_give_the_same_page(make_run: MakeRun) -> None:
@@ -378,5 +382,5 @@ def test_a_folder_that_is_not_a_run_is_refused(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_named(make_run: MakeRun) -> None:
     run = make_run(parts=())
-    with pytest.raises(RunError, match="cannot be written"):
+    with pytest.raises(DiskError, match="cannot be written"):
         build_report([run], run / "config.json" / "report.html")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from diamond.errors import RunError
+from diamond.errors import DiskError
 from diamond.evaluation.pixel_font import HEIGHT, text_mask
 from diamond.evaluation.video import encode_png, encode_video, enlarge, filmstrip_png, side_by_side, write_video
 
@@ -62,14 +62,14 @@ def test_no_frames_no_video() -> None:
 
 def test_a_path_that_cannot_be_written_is_named_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(RunError, match=r"clip\.mp4 cannot be written") as caught:
+    with pytest.raises(DiskError, match=r"clip\.mp4 cannot be written") as caught:
         write_video(tmp_path / "file" / "clip.mp4", clip(2))
     assert "\n" not in str(caught.value)
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").mkdir()
-    with pytest.raises(RunError):
+    with pytest.raises(DiskError):
         write_video(tmp_path / "clip.mp4", clip(2))
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 

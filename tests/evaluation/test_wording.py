@@ -71,6 +71,7 @@ def test_sizes(size: float, text: str) -> None:
 
 def test_ticks_and_listings() -> None:
     assert [tick_text(value) for value in (0, 0.5, 15_000, 2e6, -1e9)] == ["0", "0.5", "15k", "2M", "\N{MINUS SIGN}1G"]
+    assert tick_text(1.386292) != tick_text(1.386294)
     assert [listing(words) for words in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
 
 

@@ -79,7 +79,7 @@ def write_episode(path: Path, episode: Episode) -> None:
     """Write a compressed `.npz` file as one indivisible act: a kill leaves the old file, the new one, or `<name>.tmp`.
 
     Raises:
-        TrainingError: the disk refuses the write.
+        DiskError: the disk refuses the write.
     """
     write_atomic(
         path,

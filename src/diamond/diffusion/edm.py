@@ -98,8 +98,8 @@ def denoising_loss(
 ) -> Float[Tensor, ""]:
     """Predict k frames in a row, each from a past that already holds the predictions before it.
 
-    The mean over steps of the mean squared error between the network's output and its EDM target, over valid frames. The
-    published code trains so; the paper describes the single step k = 1.
+    The mean over steps of the mean squared error between the network's output and its EDM target, over valid frames.
+    The published code trains so; the paper describes the single step k = 1.
     """
     k = sigma.shape[1]
     n = segment.frames.shape[1] - k

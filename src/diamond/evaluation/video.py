@@ -14,7 +14,7 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
-from diamond.evaluation.files import write_output
+from diamond.files import write_bytes
 from diamond.evaluation.pixel_font import HEIGHT, text_mask
 
 Frames = UInt8[np.ndarray, "_ h w 3"]
@@ -34,9 +34,9 @@ def write_video(path: Path, frames: Frames, fps: int = 15, scale: int = 1) -> No
 
     Raises:
         ValueError: there are no frames.
-        RunError: the path cannot be written.
+        DiskError: the path cannot be written.
     """
-    write_output(path, encode_video(frames, fps, scale))
+    write_bytes(path, encode_video(frames, fps, scale))
 
 
 def encode_video(frames: Frames, fps: int = 15, scale: int = 1) -> bytes:

@@ -81,7 +81,7 @@ def write_checkpoint(
         extra: writes further files into the folder it is given.
 
     Raises:
-        TrainingError: the disk refuses the write; older checkpoints are untouched.
+        DiskError: the disk refuses the write; older checkpoints are untouched.
     """
     final, partial = folder / f"{PREFIX}{epoch:06d}", folder / f"{PARTIAL}{epoch:06d}"
     try:

@@ -7,19 +7,16 @@ for each epoch:
     now and then: play whole games, write a checkpoint
 """
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-import torch
 
 from diamond.compute import choose_device
 from diamond.config import Config, UpdateConfig
 from diamond.envs import make_env
 from diamond.evaluation.scores import evaluate_agent, metrics_row, summarise
 from diamond.training.checkpoint import newest_checkpoint, prune, remove_partial, write_checkpoint
-from diamond.training.metrics import Mean, MetricsLog, Row
+from diamond.training.metrics import Mean, MetricsLog, Row, peak_memory
 from diamond.training.objectives import Metrics
 from diamond.training.progress import Progress
 from diamond.training.run_folder import RunFolder, require_free
@@ -160,15 +157,3 @@ def _resume(trainer: Trainer, run: RunFolder) -> None:
         trainer.begin()
     else:
         trainer.restore(checkpoint)
-
-
-def peak_memory() -> int:
-    """The most memory this process has held so far, in bytes: of the GPU where one is used; 0 where unknown."""
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        return torch.cuda.max_memory_allocated()
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

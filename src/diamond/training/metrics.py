@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from diamond.config import Config, to_dict
@@ -91,6 +92,18 @@ def read_metrics(path: Path) -> list[Row]:
         except ValueError:
             break
     return rows
+
+
+def peak_memory() -> int:
+    """The most memory this process has held so far, in bytes: of the GPU where one is used; 0 where unknown."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated()
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _keep_rows(path: Path, last_epoch: int) -> None:

@@ -60,7 +60,7 @@ class RunFolder:
 
         Raises:
             RunError: the folder exists and is not empty.
-            TrainingError: the disk refuses the write.
+            DiskError: the disk refuses the write.
         """
         require_free(path)
         partial = path.with_name(f".{path.name}.partial")

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from diamond.errors import RunError
-from diamond.evaluation.files import write_output
 from diamond.evaluation.report.dream_sections import dream_errors, videos
 from diamond.evaluation.report.page import Html, page, tag
 from diamond.evaluation.report.run_folder import RunFolder, read_run
 from diamond.evaluation.report.score_sections import header, scores
 from diamond.evaluation.report.sections import configuration, cost, curves
 from diamond.evaluation.report.wording import listing
+from diamond.files import write_bytes
 
 __all__ = ["build_report", "render_report"]
 
@@ -25,11 +25,12 @@ def build_report(run_folders: Sequence[Path], out: Path) -> Path:
     `dream.mp4` and `dream.png`; the report says kindly what is not.
 
     Raises:
-        RunError: no run is given, a folder is not a run, or `out` cannot be written.
+        RunError: no run is given, or a folder is not a run.
+        DiskError: `out` cannot be written.
     """
     if not run_folders:
         raise RunError("a report needs at least one run folder, and no run was given: name one that training wrote")
-    write_output(out, render_report([read_run(Path(folder)) for folder in run_folders]).encode("utf-8"))
+    write_bytes(out, render_report([read_run(Path(folder)) for folder in run_folders]).encode("utf-8"))
     return out
 
 

@@ -15,6 +15,8 @@ POLICIES = {
     "random": "Random policy",
 }
 _UNKNOWN = "\N{EN DASH}"
+_ENOUGH = 10
+"""Games below which a bootstrap interval is too narrow to found a claim on."""
 _BASELINES = ("random", "best_constant", "untrained")
 
 
@@ -76,7 +78,7 @@ def _facts(run: RunFolder) -> str:
     if steps is not None:
         facts.append(f"{number_text(steps)} real steps")
     if seconds is not None:
-        facts.append(duration_text(seconds))
+        facts.append(f"trained for {duration_text(seconds)}")
     return " \N{MIDDLE DOT} ".join(facts)
 
 
@@ -104,7 +106,9 @@ def _score_so_far(run: RunFolder) -> str:
 
 def _verdict(run: RunFolder, trained: Score) -> str:
     mean = interval_text(trained.mean, trained.low, trained.high)
-    text = f"Over {_games(trained.n)} played to the end, the agent scores {mean} on average."
+    text = f"Over {_games(trained.n)}, the agent scores {mean} on average."
+    if min(score.n for score in (trained, *(run.scores[name] for name in _BASELINES if name in run.scores))) < _ENOUGH:
+        return f"{text} Fewer than {_ENOUGH} games do not tell it from its baselines."
     groups: dict[str, list[str]] = {"above": [], "below": [], "overlaps": []}
     for name in _BASELINES:
         if name in run.scores:
@@ -120,7 +124,7 @@ def _verdict(run: RunFolder, trained: Score) -> str:
 def _relation(ours: Score, theirs: Score) -> str:
     bounds = (ours.low, ours.high, theirs.low, theirs.high)
     low, high, their_low, their_high = (0.0 if bound is None else bound for bound in bounds)
-    if None in bounds or min(ours.n, theirs.n) < 2:  # without an interval nothing can be told apart
+    if None in bounds:  # without an interval nothing can be told apart
         return "overlaps"
     return "above" if low > their_high else "below" if high < their_low else "overlaps"
 
@@ -238,7 +242,7 @@ def _protocol(run: RunFolder) -> str | None:
     if cap is not None:
         parts.append(f"of at most {number_text(cap)} steps")
     if seed is not None:
-        parts.append(f"on evaluation seed {number_text(seed)}")
+        parts.append(f"on evaluation seed {seed:.0f}")
     return " ".join(parts) + "."
 
 

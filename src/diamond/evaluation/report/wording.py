@@ -72,8 +72,8 @@ def tick_text(value: Number) -> str:
     """A short axis label: 15000 is `15k`, 2000000 is `2M`."""
     for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= unit:
-            return f"{value / unit:g}{name}".replace("-", MINUS)
-    return f"{value:g}".replace("-", MINUS)
+            return f"{value / unit:.10g}{name}".replace("-", MINUS)
+    return f"{value:.10g}".replace("-", MINUS)
 
 
 def listing(words: list[str]) -> str:

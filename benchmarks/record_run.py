@@ -1,0 +1,60 @@
+"""Turn finished runs into `benchmarks/results/*.json`: one flat record a number, as docs/reproducing.md describes.
+
+python benchmarks/record_run.py runs/seed0 runs/seed1 --out benchmarks/results/laptop.json
+"""
+
+import argparse
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from diamond.files import write_json
+from diamond.training.run_folder import RunFolder, read_json
+
+POLICIES = ("trained", "random", "best_constant", "untrained")
+
+
+def records(path: Path, commit: str) -> list[dict[str, Any]]:
+    """Everything that a finished run measured."""
+    run = RunFolder.open(path)
+    evaluation, fidelity = read_json(path / "evaluation.json"), read_json(path / "fidelity.json")
+    command = " ".join(["diamond", *map(shlex.quote, run.facts["command"][1:])])
+    common = {"command": command, "commit": commit, "machine": run.facts["machine"], "seed": run.config.seed}
+
+    def row(
+        metric: str, value: float, low: float | None = None, high: float | None = None, n: int = 1
+    ) -> dict[str, Any]:
+        low, high = (value if low is None else low), (value if high is None else high)
+        return {**common, "metric": metric, "value": value, "low": low, "high": high, "n": n}
+
+    game = run.config.env.name
+    rows = []
+    for policy in POLICIES:
+        if policy in evaluation:
+            score = evaluation[policy]
+            rows.append(row(f"{game} return, {policy} policy", score["mean"], score["low"], score["high"], score["n"]))
+    for kind in ("dream", "repeat", "shuffled"):
+        errors = fidelity[kind]
+        for i, horizon in enumerate(fidelity["horizons"]):
+            name = f"{game} error on moved pixels, {horizon} steps ahead, {kind} (grey levels)"
+            rows.append(row(name, errors["mean"][i], errors["low"][i], errors["high"][i], fidelity["num_segments"][i]))
+    cost = evaluation["cost"]
+    rows.append(row("wall time of training (s)", cost["training_seconds"]))
+    rows.append(row("wall time of scoring and report (s)", cost["finishing_seconds"]))
+    rows.append(row("peak memory (bytes)", cost["peak_memory_bytes"]))
+    return rows
+
+
+def main() -> None:
+    """Read the runs named and write one file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--out", required=True, type=Path)
+    arguments = parser.parse_args()
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    write_json(arguments.out, [record for path in arguments.runs for record in records(path, commit)])
+
+
+if __name__ == "__main__":
+    main()
