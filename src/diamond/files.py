@@ -43,6 +43,4 @@ def write_json(path: Path, value: Any) -> None:
 def cannot_write(path: Path, error: OSError) -> DiskError:
     """The error to raise when the disk refuses a write, with the remedy."""
     reason = error.strerror or str(error)
-    return DiskError(
-        f"{path} cannot be written ({reason}): free disk space, or choose a place that can be written"
-    )
+    return DiskError(f"{path} cannot be written ({reason}): free disk space, or choose a place that can be written")

@@ -14,8 +14,8 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
-from diamond.files import write_bytes
 from diamond.evaluation.pixel_font import HEIGHT, text_mask
+from diamond.files import write_bytes
 
 Frames = UInt8[np.ndarray, "_ h w 3"]
 
