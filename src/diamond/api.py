@@ -4,6 +4,7 @@ agent = diamond.load("runs/my-run")                 # or weights of the publishe
 dreams = diamond.dream("runs/my-run", num_envs=4)   # a gymnasium.vector.VectorEnv
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +22,7 @@ from diamond.errors import DataError, RunError
 from diamond.evaluation.baselines import evaluation_record, measure_baselines
 from diamond.evaluation.fidelity import HORIZONS, Recording, dream_errors, held_out_segments, open_loop, record
 from diamond.evaluation.policies import Mode, NetworkPolicy, RandomPolicy
-from diamond.evaluation.report import build_report
 from diamond.evaluation.scores import GameScores, evaluate_agent, summarise
-from diamond.evaluation.video import filmstrip_png, side_by_side, write_video
 from diamond.files import write_bytes, write_json
 from diamond.imagination.dream import StartSource, WorldModel
 from diamond.imagination.world_model_env import WorldModelEnv
@@ -164,12 +163,10 @@ def real_beside_dream(agent: Agent, recording: Recording, steps: int, seed: int)
     """
     n, rng = agent.config.denoiser.context_length, np.random.default_rng(seed)
     longest = min(steps, len(recording.frames) - n)
-    for length in range(longest, 0, -10):
-        try:
+    for length in range(longest, 0, -1):
+        with contextlib.suppress(DataError):
             chosen = held_out_segments([recording], n, length, 1, rng)
             break
-        except DataError:
-            continue
     else:
         raise DataError(f"no recorded game lasts {n + 1} steps: record more of them")
     world = WorldModel.of(agent.denoiser, agent.reward_model, agent.config)
@@ -183,6 +180,9 @@ def finish(run: RunFolder, progress: Callable[[str], None], device: str = "auto"
 
     Returns the content of `evaluation.json`.
     """
+    # Plots are only needed here, and slow to import.
+    from diamond.evaluation.report import build_report
+
     started = time.monotonic()
     config, agent = run.config, load(run.path, device=device)
     schedule, target = config.schedule, agent.device
@@ -205,23 +205,7 @@ def finish(run: RunFolder, progress: Callable[[str], None], device: str = "auto"
     evaluation = evaluation_record(config.env.name, trained, baselines)
 
     progress("comparing the dream with real games held out of training")
-    seed = derive_seed(config.seed, "held-out games") % 2**31
-    envs = schedule.evaluation_envs
-    recordings = [
-        record_real(agent, seed, RECORDED_STEPS, envs),
-        record_real(agent, seed + 1, RECORDED_STEPS, envs, True),
-    ]
-    n = config.denoiser.context_length
-    held_out = held_out_segments(recordings, n, max(HORIZONS), schedule.fidelity_segments, np.random.default_rng(seed))
-    world = WorldModel.of(agent.denoiser, agent.reward_model, config)
-    write_json(run.path / "fidelity.json", dream_errors(world, held_out, seed, target))
-    real, dreamed = real_beside_dream(agent, recordings[0], VIDEO_STEPS, seed)
-    scale = max(1, 256 // config.env.height)
-    write_video(run.path / "dream.mp4", side_by_side(real, dreamed, scale=scale), FRAMES_PER_SECOND)
-    steps = [step for step in (1, 2, 3, 5, 10, 15, 20, 30, 50) if step < len(real)]
-    if steps:
-        strip = filmstrip_png({"real game": real, "dream": dreamed}, steps, scale=max(1, 96 // config.env.height))
-        write_bytes(run.path / "dream.png", strip)
+    _compare_dream(run, agent, progress)
     rows = read_metrics(run.metrics)
     evaluation["cost"] = {
         "training_seconds": sum(row["time/epoch_seconds"] for row in rows),
@@ -231,6 +215,35 @@ def finish(run: RunFolder, progress: Callable[[str], None], device: str = "auto"
     write_json(run.path / "evaluation.json", evaluation)
     build_report([run.path], run.path / "report.html")
     return evaluation
+
+
+def _compare_dream(run: RunFolder, agent: Agent, progress: Callable[[str], None]) -> None:
+    """The dream's errors, a video and a strip of frames beside the real game, where games last long enough."""
+    from diamond.evaluation.video import filmstrip_png, side_by_side, write_video
+
+    config, schedule = run.config, run.config.schedule
+    seed = derive_seed(config.seed, "held-out games") % 2**31
+    recordings = [
+        record_real(agent, seed, RECORDED_STEPS, schedule.evaluation_envs),
+        record_real(agent, seed + 1, RECORDED_STEPS, schedule.evaluation_envs, True),
+    ]
+    n, world = config.denoiser.context_length, WorldModel.of(agent.denoiser, agent.reward_model, config)
+    for compared in range(len(HORIZONS), 0, -1):  # as many horizons as the games are long enough for
+        horizons, rng = HORIZONS[:compared], np.random.default_rng(seed)
+        with contextlib.suppress(DataError):
+            held_out = held_out_segments(recordings, n, horizons[-1], schedule.fidelity_segments, rng)
+            break
+    else:
+        progress(f"not compared: no real game lasted {n + 1} steps")
+        return
+    write_json(run.path / "fidelity.json", dream_errors(world, held_out, seed, agent.device, horizons))
+    real, dreamed = real_beside_dream(agent, recordings[0], VIDEO_STEPS, seed)
+    scale = max(1, 256 // config.env.height)
+    write_video(run.path / "dream.mp4", side_by_side(real, dreamed, scale=scale), FRAMES_PER_SECOND)
+    steps = [step for step in (1, 2, 3, 5, 10, 15, 20, 30, 50) if step < len(real)]
+    if steps:
+        strip = filmstrip_png({"real game": real, "dream": dreamed}, steps, scale=max(1, 96 // config.env.height))
+        write_bytes(run.path / "dream.png", strip)
 
 
 def _checkpoint(run: RunFolder, which: Which) -> checkpoint.Checkpoint:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from diamond.config import Config, changes_that_forbid_resume
+from diamond.config import Config
 from diamond.errors import ConfigError, DiamondError
 from diamond.presets import DEFAULT_PRESET, PRESETS, preset
 from diamond.version import __version__
@@ -100,7 +100,7 @@ def train(args: Train) -> None:
     from diamond import api
     from diamond.training.loop import train as run_training
     from diamond.training.progress import Progress
-    from diamond.training.run_folder import RunFolder, new_run_path
+    from diamond.training.run_folder import new_run_path, require_free
 
     config = args.config
     if args.device is not None:
@@ -112,16 +112,10 @@ def train(args: Train) -> None:
                 f"--run is {str(path)!r} beside --resume: a resumed run stays in its folder, leave out --run"
             )
         path = args.resume
-        changed = changes_that_forbid_resume(RunFolder.open(path).config, config)
-        if changed:
-            raise ConfigError(
-                f"{changed[0]}: a run goes on with its own hyper-parameters; start a new run to change them"
-            )
     path = new_run_path(config) if path is None else path
+    if args.resume is None:
+        require_free(path)
     progress = Progress()
-    progress.message(
-        f"{'going on with' if args.resume else 'training in'} {path} (preset {config.preset}, {config.env.name})"
-    )
     try:
         run = run_training(config, path, args.resume is not None, progress)
         evaluation = api.finish(run, progress.message, config.compute.device)
@@ -270,15 +264,17 @@ def _value_of(option: str, words: list[str]) -> str | None:
 
 
 def _first_sentence(complaint: str, verb: str) -> str:
-    """The heart of an error box: its first paragraph, and what tyro suggests instead."""
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip("│╭╮╰╯─ ") for line in complaint.splitlines()]
-    paragraphs = re.split(r"\n{2,}", "\n".join(lines).strip())
-    body = [line for line in "\n".join(paragraphs).splitlines() if line]
-    rule = next((i for i, line in enumerate(complaint.splitlines()) if "│ ───" in line), None)
-    first = " ".join(line for line in lines[1:rule] if line)
-    first = re.sub(r"^Error parsing [\w.]+: (?=[\w.]+ is )", "", first)
-    close = next((re.match(r"(--\S+)", line) for line in body if re.match(r"--\S+ ", line)), None)
-    hint = f"; did you mean {close[1]}?" if close is not None and "Unrecognized" in first else ""
+    """The heart of an error box: what stands between its title and the next rule, and what tyro suggests instead."""
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip("│ ") for line in complaint.splitlines()]
+    # Boxes are drawn with lines where standard output can show them, else with hyphens under a title.
+    box = "\n".join(line for line in lines[1:] if line)
+    paragraphs = [" ".join(part.split()) for part in re.split(r"^[╭╰─].*$|^-{9,}$", box, flags=re.MULTILINE)]
+    first, *others = filter(None, paragraphs)
+    first = first.rstrip(".")
+    # The group that a value was given in tells more than the field, which may be in several: updates.denoiser.
+    first = re.sub(r"^Error parsing config\.([\w.]+): [\w.]*?(\w+) is ", r"\1.\2 is ", first)
+    close = re.match(r"Perhaps you meant: (--\S+)", "".join(others))
+    hint = f"; did you mean {close[1]}?" if close else ""
     return f"{first}{hint} (see `{PROGRAM} {verb} --help`)"
 
 

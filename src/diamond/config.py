@@ -407,8 +407,8 @@ class ScheduleConfig:
     """Whole games of the evaluation at the end."""
     evaluation_envs: int = 8
     """Games that an evaluation plays side by side."""
-    baseline_selection_games: int = 8
-    """Games per constant action by which the best one is found at the end; 0 leaves out all baselines."""
+    baseline_selection_games: int = 0
+    """Games per constant action by which the best one is found at the end, to compare with; 0 measures no baselines."""
     fidelity_segments: int = 256
     """Held-out real segments on which the dream's errors are measured at the end."""
     checkpoint_every: int = 10

@@ -63,6 +63,8 @@ def debug() -> Config:
             evaluation_envs=2,
             checkpoint_every=1,
             keep_every=2,
+            baseline_selection_games=1,
+            fidelity_segments=8,
         ),
     )
 

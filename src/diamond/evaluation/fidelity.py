@@ -4,7 +4,7 @@ The error is counted where it matters, on the pixels that moved: those that diff
 ahead and the frame that the dream started from. There, "repeat the last frame" is wrong by construction, and a dream
 that ignores the actions shows itself when they are shuffled.
 
-Axes   s segments | n context frames | t steps ahead | h w c image
+Axes   s segments | n context frames | t steps ahead | m = n + t | h w c image
 Units  errors are mean absolute differences in grey levels, 0 to 255
 """
 
@@ -34,8 +34,8 @@ MOVED = 8
 class HeldOut:
     """Stretches of real games that no network was trained on: n context frames and t frames that followed."""
 
-    frames: UInt8[np.ndarray, "s n+t h w 3"]
-    actions: Int64[np.ndarray, "s n+t-1"]
+    frames: UInt8[np.ndarray, "s m h w 3"]
+    actions: Int64[np.ndarray, "s m-1"]
     """The action taken in each frame but the last."""
     context_length: int
 
@@ -81,7 +81,7 @@ def held_out_segments(
     for share, recording in zip(_shares(count, len(recordings)), recordings, strict=True):
         steps, _ = recording.ended.shape
         ends_before = np.concatenate((np.zeros_like(recording.ended[:1], dtype=int), recording.ended.cumsum(axis=0)))
-        whole = ends_before[length - 1 : steps] == ends_before[: steps - length + 1]
+        whole = ends_before[length - 1 : steps] == ends_before[: max(0, steps - length + 1)]
         starts = np.argwhere(whole)
         if len(starts) == 0:
             raise DataError(f"no stretch of {length} steps without a game's end was recorded: record more steps")
@@ -99,10 +99,10 @@ def _shares(total: int, parts: int) -> list[int]:
 def open_loop(
     world: WorldModel,
     context: UInt8[np.ndarray, "s n h w 3"],
-    actions: Int64[np.ndarray, "s n+t-1"],
+    actions: Int64[np.ndarray, "s moves"],
     generator: torch.Generator,
 ) -> UInt8[np.ndarray, "s t h w 3"]:
-    """Dream on from real context frames under given actions, never looking at reality again."""
+    """Dream on from real context frames under given actions (n - 1 + t), never looking at reality again."""
     device = generator.device
     frames = to_network(torch.from_numpy(context).to(device))
     moves = torch.from_numpy(actions).to(device)

@@ -68,8 +68,8 @@ class Trajectory:
 
 
 def pool_size(num_dreams: int, window: int, horizon: int) -> int:
-    """How many start segments a window draws."""
-    return math.ceil(num_dreams * window / horizon * (1 + SPARE_STARTS))
+    """How many start segments a window draws; dreams often reach the horizon together."""
+    return math.ceil(num_dreams * math.ceil(window / horizon) * (1 + SPARE_STARTS))
 
 
 def draw_window_noise(shape: torch.Size, window: int, world: WorldModel, generator: torch.Generator) -> WindowNoise:

@@ -4,7 +4,7 @@ Axes   n dreams | h w c image
 Units  observations are uint8 in 0..255; rewards are -1, 0 or +1
 """
 
-from typing import Any
+from typing import Any, SupportsInt
 
 import gymnasium
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from jaxtyping import Int, UInt8
+from jaxtyping import UInt8
 
 from diamond.errors import ConfigError
 from diamond.frames import to_stored
@@ -47,6 +47,11 @@ class WorldModelEnv(VectorEnv):
         num_envs: dreams side by side.
         horizon: steps after which a dream is truncated; None dreams on until it terminates.
         seed: of the noise, until `reset(seed=...)` gives another.
+
+    Raises:
+        ConfigError: `num_envs` or `horizon` is out of range.
+        gymnasium.error.ResetNeeded: `step` before the first `reset`.
+        gymnasium.error.InvalidAction: actions of another shape or type, or out of range.
     """
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
@@ -94,7 +99,7 @@ class WorldModelEnv(VectorEnv):
 
     @torch.no_grad()
     def step(
-        self, actions: Int[np.ndarray, "n"]
+        self, actions: np.ndarray
     ) -> tuple[UInt8[np.ndarray, "n h w 3"], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Imagine one step of every dream; see the class for what comes back."""
         if self._state is None or self._generator is None:
@@ -130,7 +135,7 @@ class WorldModelEnv(VectorEnv):
 
     def _checked(self, actions: np.ndarray) -> np.ndarray:
         actions = np.asarray(actions)
-        if not self.action_space.contains(actions.astype(np.int64)) or not np.issubdtype(actions.dtype, np.integer):
+        if not np.issubdtype(actions.dtype, np.integer) or not self.action_space.contains(actions.astype(np.int64)):
             raise gymnasium.error.InvalidAction(
                 f"actions are {actions.dtype} {actions.tolist()}: give {self.num_envs} integers from 0 to "
                 f"{self.num_actions - 1}"
@@ -145,7 +150,7 @@ class SingleWorldModelEnv(gymnasium.Env):
         dreams: a `WorldModelEnv` of one dream.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}
 
     def __init__(self, dreams: WorldModelEnv, render_mode: str | None = None) -> None:
         if dreams.num_envs != 1:
@@ -165,12 +170,12 @@ class SingleWorldModelEnv(gymnasium.Env):
         self._frame = obs[0]
         return obs[0], {}
 
-    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: SupportsInt) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Imagine one step; the observation of the last step of a dream is its true last frame."""
         _, rewards, terminated, truncated, info = self._dreams.step(np.array([action]))
         self._frame = info["final_obs"][0]
         return self._frame, float(rewards[0]), bool(terminated[0]), bool(truncated[0]), {}
 
     def render(self) -> np.ndarray | None:
-        """The newest frame."""
-        return self._frame
+        """The newest frame, for `render_mode="rgb_array"`."""
+        return self._frame if self.render_mode == "rgb_array" else None

@@ -46,9 +46,11 @@ class Checkpoint:
         """
         path = self.file(f"{name}.safetensors")
         try:
-            return safetensors.torch.load_file(path)
+            loaded = safetensors.torch.load_file(path)
         except safetensors.SafetensorError as error:
             raise _damaged(path, str(error)) from error
+        # Copied to where PyTorch would put them: on other memory boundaries, sums differ in their last bits.
+        return {key: value.clone() for key, value in loaded.items()}
 
     def file(self, name: str) -> Path:
         """A file of the checkpoint, after its checksum was compared.
@@ -93,7 +95,7 @@ def write_checkpoint(
         extra(partial)
         checksums = {path.name: _sha256(path) for path in sorted(partial.iterdir())}
         facts = {"format": FORMAT_VERSION, "epoch": epoch, **facts, "sha256": checksums}
-        write_json(partial / "checkpoint.json", facts)
+        write_json(partial / "checkpoint.json", facts | {"sha256_of_the_above": _facts_sha256(facts)})
         if final.exists():  # written by a run that was resumed from before it
             _remove(final)
         os.replace(partial, final)
@@ -116,14 +118,15 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         facts = json.loads((path / "checkpoint.json").read_text(encoding="utf-8"))
-        version = facts["format"]
-        checkpoint = Checkpoint(path, facts)
-        int(facts["epoch"]), dict(facts["sha256"])
+        version = int(facts["format"])
+        checksum = facts.pop("sha256_of_the_above", None)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(path / "checkpoint.json", str(error)) from error
     if version > FORMAT_VERSION:
         raise RunError(f"{path} has checkpoint format {version}, this release reads {FORMAT_VERSION}: use a newer one")
-    return checkpoint
+    if checksum != _facts_sha256(facts):
+        raise _damaged(path / "checkpoint.json", "its checksum differs")
+    return Checkpoint(path, facts)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -159,6 +162,10 @@ def _remove(path: Path) -> None:
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _facts_sha256(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8")).hexdigest()
 
 
 def _damaged(path: Path, reason: str) -> RunError:

@@ -12,13 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from diamond.compute import choose_device
-from diamond.config import Config, UpdateConfig
+from diamond.config import Config
 from diamond.envs import make_env
 from diamond.evaluation.scores import evaluate_agent, metrics_row, summarise
 from diamond.training.checkpoint import newest_checkpoint, prune, remove_partial, write_checkpoint
+from diamond.training.learner import Learner
 from diamond.training.metrics import Mean, MetricsLog, Row, peak_memory
 from diamond.training.objectives import Metrics
-from diamond.training.progress import Progress
+from diamond.training.progress import Progress, size
 from diamond.training.run_folder import RunFolder, require_free
 from diamond.training.streams import derive_seed
 from diamond.training.trainer import Trainer
@@ -47,12 +48,15 @@ def train(config: Config, path: Path, resume: bool, progress: Progress) -> RunFo
         created = None if resume else RunFolder.create(path, config, env.num_actions, env.action_meanings)
         run = RunFolder.open(path) if created is None else created
         with run.lock():
+            run.go_on_with(config)
             trainer = Trainer(config, env, run.episodes, device)
             if resume:
                 _resume(trainer, run)
             else:
                 trainer.begin()
             log = MetricsLog(run.metrics, config, trainer.epoch)
+            doing = "going on with" if resume else "training in"
+            progress.message(f"{doing} {path} (preset {config.preset}, {config.env.name})")
             try:
                 _epochs(trainer, run, log, progress)
             finally:
@@ -64,17 +68,16 @@ def train(config: Config, path: Path, resume: bool, progress: Progress) -> RunFo
 
 def _epochs(trainer: Trainer, run: RunFolder, log: MetricsLog, progress: Progress) -> None:
     """The loop itself."""
-    schedule, updates = trainer.config.schedule, trainer.config.updates
+    schedule = trainer.config.schedule
     progress.begin(trainer.config, trainer.epoch, trainer.env_steps)
     while trainer.epoch < schedule.epochs:
         first, started = trainer.epoch == 0, time.monotonic()
         row: Row = {"epoch": trainer.epoch + 1}
 
         row |= _collect(trainer, progress)
-        row |= _update("denoiser", trainer.update_denoiser, updates.denoiser, first, progress)
-        row |= _update("reward_model", trainer.update_reward_model, updates.reward_model, first, progress)
-        row |= _update("actor_critic", trainer.update_actor_critic, updates.actor_critic, first, progress)
-        trainer.check_finite()
+        row |= _update(trainer.learners["denoiser"], trainer.update_denoiser, first, progress)
+        row |= _update(trainer.learners["reward_model"], trainer.update_reward_model, first, progress)
+        row |= _update(trainer.learners["actor_critic"], trainer.update_actor_critic, first, progress)
         trainer.epoch += 1
 
         last = trainer.epoch == schedule.epochs
@@ -89,7 +92,7 @@ def _epochs(trainer: Trainer, run: RunFolder, log: MetricsLog, progress: Progres
         if last or improved or trainer.epoch % schedule.checkpoint_every == 0:
             write_checkpoint(run.checkpoints, trainer.epoch, *trainer.state(), trainer.write_open_games)
             prune(run.checkpoints, schedule.keep_every, trainer.best_epoch)
-        progress.epoch(row)
+        progress.epoch(row, size(run.path))
 
 
 def _collect(trainer: Trainer, progress: Progress) -> Row:
@@ -119,12 +122,15 @@ def _collect(trainer: Trainer, progress: Progress) -> Row:
     return row
 
 
-def _update(name: str, update: Callable[[], Metrics], cfg: UpdateConfig, first: bool, progress: Progress) -> Row:
+def _update(learner: Learner, update: Callable[[], Metrics], first: bool, progress: Progress) -> Row:
     """One network's share of an epoch."""
-    count, started, mean = cfg.first_epoch_updates if first else cfg.updates_per_epoch, time.monotonic(), Mean()
-    for _ in range(count):
+    name, started, mean = learner.name, time.monotonic(), Mean()
+    count = learner.cfg.first_epoch_updates if first else learner.cfg.updates_per_epoch
+    for done in range(1, count + 1):
         mean.add(update())
         progress.advance(name, 1)
+        if done % UPDATES_BETWEEN_CHECKS == 0 or done == count:
+            learner.check_finite()
     row = mean.result(name)
     row[f"time/{name}_seconds"] = time.monotonic() - started
     if count:

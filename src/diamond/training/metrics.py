@@ -14,7 +14,7 @@ from torch import Tensor
 from diamond.config import Config, to_dict
 from diamond.files import cannot_write, write_bytes
 
-Row = dict[str, float]
+Row = dict[str, float | int]
 
 
 class Mean:
@@ -43,13 +43,12 @@ class MetricsLog:
         """Open the log; rows after `last_epoch`, left by a run that is now resumed from there, are dropped."""
         self.path = path
         _keep_rows(path, last_epoch)
+        events = path.parent / "tensorboard"
         try:
             self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run)
+            self._tensorboard = _tensorboard(events, last_epoch) if config.logging.tensorboard else None
         except OSError as error:
             raise cannot_write(path, error) from error
-        self._tensorboard = (
-            _tensorboard(path.parent / "tensorboard", last_epoch) if config.logging.tensorboard else None
-        )
         self._wandb = _wandb(path.parent, config) if config.logging.wandb else None
 
     def write(self, row: Row) -> None:
@@ -58,12 +57,12 @@ class MetricsLog:
             self._file.write(json.dumps(row) + "\n")
             self._file.flush()
             os.fsync(self._file.fileno())
+            step = int(row["epoch"])
+            if self._tensorboard is not None:
+                for name, value in row.items():
+                    self._tensorboard.add_scalar(name, value, step)
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        step = int(row["epoch"])
-        if self._tensorboard is not None:
-            for name, value in row.items():
-                self._tensorboard.add_scalar(name, value, step)
         if self._wandb is not None:
             try:
                 self._wandb.log(row, step=step)
@@ -72,10 +71,12 @@ class MetricsLog:
                 self._wandb = None
 
     def close(self) -> None:
-        """Flush and close."""
-        self._file.close()
+        """Close; all rows are on the disk already, so that a disk that refuses more does no harm now."""
+        with contextlib.suppress(OSError):
+            self._file.close()
         if self._tensorboard is not None:
-            self._tensorboard.close()
+            with contextlib.suppress(OSError):
+                self._tensorboard.close()
         if self._wandb is not None:
             with contextlib.suppress(Exception):  # whatever goes wrong there, the run is done
                 self._wandb.finish(quiet=True)

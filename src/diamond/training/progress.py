@@ -33,6 +33,7 @@ class Progress:
         self._config: Config | None = None
         self._epoch = 0
         self._note = ""
+        self._disk_bytes = 0
 
     def begin(self, config: Config, epoch: int, env_steps: int) -> None:
         """Count the work that is left."""
@@ -62,9 +63,9 @@ class Progress:
             self._show(f"playing real games to score the agent: {done} of {wanted} done")
         self._last_advance = now
 
-    def epoch(self, row: Row) -> None:
-        """An epoch is over."""
-        self._epoch = int(row["epoch"])
+    def epoch(self, row: Row, disk_bytes: int) -> None:
+        """An epoch is over; the run now takes `disk_bytes` on disk."""
+        self._epoch, self._disk_bytes = int(row["epoch"]), disk_bytes
         score = row.get("evaluation/return_mean", row.get("collect/return_mean"))
         if score is not None:
             self._note = f"return {score:.1f}"
@@ -94,6 +95,7 @@ class Progress:
             parts.append(f"{rate * dreamed:,.0f} imagined frames/s")
         left = self.seconds_left()
         parts += [self._note] if self._note else []
+        parts += [f"{self._disk_bytes / 1e6:.0f} MB on disk"] if self._disk_bytes else []
         parts.append("time left unknown until each phase has run once" if left is None else f"{duration(left)} left")
         return " | ".join(parts)
 

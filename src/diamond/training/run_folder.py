@@ -18,8 +18,8 @@ from typing import Any
 import filelock
 import torch
 
-from diamond.config import Config, from_dict, to_dict
-from diamond.errors import RunError
+from diamond.config import Config, changes_that_forbid_resume, from_dict, to_dict
+from diamond.errors import ConfigError, RunError
 from diamond.files import cannot_write, write_json
 from diamond.version import __version__
 
@@ -101,22 +101,40 @@ class RunFolder:
                 f"install diamond-wm {facts.get('diamond', 'of the release that made it')} or newer"
             )
         config = from_dict(read_json(path / "config.json"))
-        return cls(path, config, int(facts["num_actions"]), tuple(facts["action_meanings"]), facts)
+        try:
+            return cls(path, config, int(facts["num_actions"]), tuple(facts["action_meanings"]), facts)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{path / 'run.json'} is damaged ({error!r}): restore it from a copy") from error
 
-    def lock(self) -> filelock.BaseFileLock:
-        """Hold the run for writing until the lock is released or the process ends.
+    def go_on_with(self, config: Config) -> None:
+        """Take over what a resumed run may change, such as a longer schedule, for good.
+
+        Raises:
+            ConfigError: something else was changed.
+            DiskError: the disk refuses the write.
+        """
+        changed = changes_that_forbid_resume(self.config, config)
+        if changed:
+            raise ConfigError(
+                f"{changed[0]}: a run goes on with its own hyper-parameters; start a new run to change them"
+            )
+        if config != self.config:
+            write_json(self.path / "config.json", to_dict(config))
+            self.config = config
+
+    def lock(self) -> filelock.AcquireReturnProxy:
+        """Hold the run for writing until the context is left or the process ends.
 
         Raises:
             RunError: another process holds it.
         """
         lock = filelock.FileLock(self.path / "run.lock")
         try:
-            lock.acquire(timeout=0)
+            return lock.acquire(timeout=0)
         except filelock.Timeout as error:
             raise RunError(f"{self.path} is being written by another process: wait for it or stop it") from error
         except OSError as error:
             raise cannot_write(self.path / "run.lock", error) from error
-        return lock
 
 
 def require_free(path: Path) -> None:

@@ -18,6 +18,7 @@ from diamond.data.episodes import EpisodeFolder, read_episode, write_episode
 from diamond.data.replay import Replay
 from diamond.diffusion.edm import denoising_loss, draw_training_noise
 from diamond.envs import RealEnv
+from diamond.errors import RunError
 from diamond.files import write_atomic
 from diamond.imagination.dream import DreamState, WorldModel, begin
 from diamond.imagination.returns import lambda_returns
@@ -215,16 +216,21 @@ class Trainer:
         self.episode_folder.keep_only(facts["episodes"])
         self._finished = list(facts["episodes"])
         self.replay.load(((index, self.episode_folder.read(index)) for index in self._finished), open_games)
-        self.agent.load_state_dict(
-            checkpoint.tensors("trained" if "trained.safetensors" in facts["sha256"] else "agent")
-        )
-        for name, learner in self.learners.items():
-            learner.load_state_dict(group(f"{name}."))
+        weights = checkpoint.tensors("trained" if "trained.safetensors" in facts["sha256"] else "agent")
+        try:
+            self.agent.load_state_dict(weights)
+            for name, learner in self.learners.items():
+                learner.load_state_dict(group(f"{name}."))
+        except (KeyError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise RunError(f"{checkpoint.path} does not fit the run's config.json ({reason}): restore both") from error
         self.streams.load_state_dict(group("random."))
         self.collector.load_state_dict(group("collector."), frames)
         dream, policy = group("dream."), group("policy.")
         if dream:
             on_device = {name: value.to(self.device) for name, value in dream.items()}
+            # Channels last, as the replay and the networks leave frames; another order changes the last bits of sums.
+            on_device["frames"] = on_device["frames"].movedim(-3, -1).contiguous().movedim(-1, -3)
             state = (policy["hidden"].to(self.device), policy["cell"].to(self.device))
             self._carry = Carry(DreamState.from_tensors(on_device), state)
         self.epoch, self.env_steps = checkpoint.epoch, int(facts["env_steps"])
@@ -241,11 +247,6 @@ class Trainer:
         """Samples of the two rarer reward signs together."""
         counts = self.replay.reward_sign_counts()
         return sum(counts) - max(counts)
-
-    def check_finite(self) -> None:
-        """Stop if any network's loss or gradient stopped being finite; see `Learner.check_finite`."""
-        for learner in self.learners.values():
-            learner.check_finite()
 
     def replay_facts(self) -> Row:
         """What has been collected so far."""
