@@ -247,19 +247,21 @@ def _compare_dream(run: RunFolder, agent: Agent, progress: Callable[[str], None]
 
 
 def _checkpoint(run: RunFolder, which: Which) -> checkpoint.Checkpoint:
-    newest = checkpoint.newest_checkpoint(run.checkpoints)
-    if newest is None:
+    kept = checkpoint.checkpoints(run.checkpoints)
+    if not kept:
         raise RunError(f"{run.path} holds no checkpoint yet: wait for its first, or go on with the run")
-    if which == "last":
-        return newest
-    epoch = newest.facts["best_epoch"] if which == "best" else which
+    epoch: int | None
+    if isinstance(which, int):
+        epoch = which
+    else:
+        newest = checkpoint.open_checkpoint(kept[-1])
+        if which == "last":
+            return newest
+        epoch = newest.facts["best_epoch"]
     if epoch is None:
         raise RunError(f"{run.path} was never evaluated during training: load its last checkpoint instead of the best")
     path = run.checkpoints / f"{checkpoint.PREFIX}{epoch:06d}"
     if not path.is_dir():
-        kept = ", ".join(
-            folder.name.removeprefix(checkpoint.PREFIX).lstrip("0")
-            for folder in checkpoint.checkpoints(run.checkpoints)
-        )
-        raise RunError(f"{run.path} has no checkpoint of epoch {epoch}: choose one of {kept}")
+        epochs = ", ".join(folder.name.removeprefix(checkpoint.PREFIX).lstrip("0") for folder in kept)
+        raise RunError(f"{run.path} has no checkpoint of epoch {epoch}: choose one of {epochs}")
     return checkpoint.open_checkpoint(path)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from diamond.config import (
     ActorCriticConfig,
     CollectionConfig,
+    ComputeConfig,
     Config,
     DenoiserConfig,
     EnvConfig,
@@ -22,6 +23,75 @@ from diamond.errors import ConfigError
 def atari100k() -> Config:
     """The paper's experiment: any of 26 Atari games, 100,000 steps, 1,000 epochs (for a GPU)."""
     return Config()
+
+
+def laptop() -> Config:
+    """Real Atari on two CPU cores in about a quarter of an hour: Ms. Pac-Man in 24x24 pixels, small networks."""
+    learning_rate, batch_size, warmup_updates = 1e-3, 16, 50
+    return Config(
+        preset="laptop",
+        env=EnvConfig(game="MsPacman", height=24, width=24),
+        collection=CollectionConfig(
+            first_epoch_min_steps=5_000, first_epoch_max_steps=6_000, steps_per_epoch=400, total_steps=12_000
+        ),
+        denoiser=DenoiserConfig(
+            unet=UNetConfig(
+                channels=(16, 16, 32), depths=(1, 1, 1), attention=(False, False, False), condition_channels=64
+            )
+        ),
+        sampler=SamplerConfig(num_steps=1),
+        reward_model=RewardModelConfig(
+            channels=(8, 16, 32),
+            depths=(1, 1, 1),
+            attention=(False, False, False),
+            condition_channels=64,
+            lstm_size=128,
+            segment_length=10,
+        ),
+        actor_critic=ActorCriticConfig(
+            channels=(16, 32, 32),
+            downsample=(True, True, True),
+            lstm_size=128,
+            entropy_weight=0.01,
+            burn_in_gradient=False,
+        ),
+        imagination=ImaginationConfig(num_envs=16),
+        updates=UpdatesConfig(
+            denoiser=UpdateConfig(
+                updates_per_epoch=120,
+                first_epoch_updates=800,
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                warmup_updates=warmup_updates,
+            ),
+            reward_model=UpdateConfig(
+                updates_per_epoch=50,
+                first_epoch_updates=300,
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                warmup_updates=warmup_updates,
+                max_gradient_norm=100.0,
+            ),
+            actor_critic=UpdateConfig(
+                updates_per_epoch=80,
+                first_epoch_updates=100,
+                learning_rate=learning_rate / 2,
+                weight_decay=0.0,
+                warmup_updates=warmup_updates,
+                max_gradient_norm=100.0,
+            ),
+        ),
+        schedule=ScheduleConfig(
+            epochs=15,
+            evaluate_every=5,
+            evaluation_episodes=8,
+            final_episodes=40,
+            checkpoint_every=1,
+            keep_every=0,
+            baseline_selection_games=4,
+        ),
+        compute=ComputeConfig(threads=2),
+    )
 
 
 def debug() -> Config:
@@ -69,8 +139,8 @@ def debug() -> Config:
     )
 
 
-DEFAULT_PRESET = "debug"
-PRESETS: dict[str, Callable[[], Config]] = {"atari100k": atari100k, "debug": debug}
+DEFAULT_PRESET = "laptop"
+PRESETS: dict[str, Callable[[], Config]] = {"laptop": laptop, "atari100k": atari100k, "debug": debug}
 
 
 def preset(name: str) -> Config:

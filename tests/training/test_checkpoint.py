@@ -175,9 +175,7 @@ def test_damage_is_told_with_the_file_and_the_remedy(tmp_path: Path, name: str, 
 
 
 @given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-def test_no_changed_fact_goes_unnoticed(
-    tmp_path_factory: pytest.TempPathFactory, position: float, bit: int
-) -> None:
+def test_no_changed_fact_goes_unnoticed(tmp_path_factory: pytest.TempPathFactory, position: float, bit: int) -> None:
     """A change that is accepted is none: white space, or another spelling of the same number."""
     folder = tmp_path_factory.mktemp("run")
     path = write(folder, 1).path / "checkpoint.json"

@@ -49,9 +49,7 @@ class Watched(ActorCritic):
         self.seen: list[Tensor] = []
         self.memories: list[Tensor] = []
 
-    def forward(
-        self, frames: Tensor, state: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, frames: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
         self.seen.append(frames)
         self.memories.append(torch.cat(state, dim=1))
         logits, value, state = super().forward(frames, state)

@@ -19,8 +19,7 @@ LABELS = {
 
 
 class Progress:
-    """Prints the phase, its speed and the time left: one line that changes on a terminal, a line now and then
-    elsewhere."""
+    """Prints the phase, its speed and the time left: in place on a terminal, as a line now and then elsewhere."""
 
     def __init__(self, stream: TextIO | None = None, quiet: bool = False) -> None:
         self._stream = sys.stderr if stream is None else stream
@@ -78,10 +77,13 @@ class Progress:
 
     def seconds_left(self) -> float | None:
         """Time for the rest at the speeds seen so far; None until every phase has been seen."""
-        needed = [name for name, left in self._left.items() if left > 0]
-        if any(self._units.get(name, 0) == 0 for name in needed):
+        if any(left > 0 and self._units.get(name, 0) == 0 for name, left in self._left.items()):
             return None
-        return sum(self._left[name] * self._seconds[name] / self._units[name] for name in needed)
+        return self._seconds_left_of_known_phases()
+
+    def _seconds_left_of_known_phases(self) -> float:
+        known = (name for name in self._units if self._units[name] > 0)
+        return sum(self._left[name] * self._seconds[name] / self._units[name] for name in known)
 
     def _line(self, phase: str) -> str:
         assert self._config is not None
@@ -96,7 +98,8 @@ class Progress:
         left = self.seconds_left()
         parts += [self._note] if self._note else []
         parts += [f"{self._disk_bytes / 1e6:.0f} MB on disk"] if self._disk_bytes else []
-        parts.append("time left unknown until each phase has run once" if left is None else f"{duration(left)} left")
+        known = f"{duration(self._seconds_left_of_known_phases())} left"
+        parts.append(known if left is not None else f"more than {known}: not every phase has run yet")
         return " | ".join(parts)
 
     def _show(self, line: str) -> None:

@@ -1,0 +1,279 @@
+"""A run in a few lines of Python: load it, act, dream, score, finish; and what is said when something is wrong."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_runs
+import torch
+
+import diamond
+from diamond import api
+from diamond.agent import Agent
+from diamond.data.episodes import EpisodeFolder
+from diamond.errors import DataError, DeviceError, RunError
+from diamond.evaluation.fidelity import HORIZONS
+from diamond.frames import to_stored
+from diamond.training.checkpoint import open_checkpoint
+from diamond.training.run_folder import RunFolder
+
+PUBLISHED = Path(__file__).parent / "fixtures" / "parity" / "atari_agent.pt"
+SCHEDULE = {
+    "schedule.epochs": 4,
+    "schedule.evaluate_every": 1,
+    "schedule.checkpoint_every": 1,
+    "schedule.keep_every": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a second on Catch, shared by all tests here: read it, copy it, never change it."""
+    return tiny_runs.start(tmp_path_factory.mktemp("api") / "runs" / "catch", SCHEDULE).path
+
+
+@pytest.fixture
+def copied(run: Path, tmp_path: Path) -> Path:
+    """A run to damage."""
+    return Path(shutil.copytree(run, tmp_path / "runs" / "catch"))
+
+
+def same_weights(one: Agent, two: dict[str, torch.Tensor]) -> bool:
+    ours = one.state_dict()
+    return ours.keys() == two.keys() and all(torch.equal(ours[name], two[name]) for name in ours)
+
+
+# In a few lines
+
+
+def test_an_agent_acts(run: Path) -> None:
+    agent = diamond.load(run)
+    policy = diamond.policy(agent, num_envs=3, seed=0)
+    actions = policy.act(np.zeros((3, 16, 16, 3), np.uint8))
+    assert agent.action_meanings == ("LEFT", "NOOP", "RIGHT")
+    assert actions.shape == (3,)
+    assert set(actions.tolist()) <= {0, 1, 2}
+    policy.reset(np.array([True, False, False]))
+    assert not policy.state[0][0].any()
+    assert policy.state[0][1].any()
+
+
+def test_a_run_is_dreamed(run: Path) -> None:
+    """Repeatably, with as many dreams and as long as asked."""
+    played = []
+    for _ in range(2):
+        dreams = diamond.dream(str(run), num_envs=2, horizon=3, seed=7)
+        frames, _ = dreams.reset()
+        seen = [frames]
+        for _ in range(3):
+            frames, rewards, terminated, truncated, info = dreams.step(np.array([0, 2]))
+            seen.append(info["final_obs"])
+        played.append(np.stack(seen))
+    assert (terminated | truncated).any()
+    assert dreams.single_action_space.n == 3
+    assert played[0].shape == (4, 2, 16, 16, 3)
+    assert np.array_equal(*played)
+
+
+def test_dreams_start_from_real_frames(run: Path) -> None:
+    """Those of the run's finished episodes; only what lies before an episode's start is padding."""
+    folder = EpisodeFolder(run / "episodes")
+    real = {frame.tobytes() for index in folder.indices() for frame in folder.read(index).frames[:-1]}
+    segment = diamond.load_starts(run)(50, torch.Generator().manual_seed(0))
+    assert segment.frames.shape == (50, 4, 3, 16, 16)
+    frames = to_stored(segment.frames).numpy()
+    for inside, frame in zip(segment.valid.flatten(), frames.reshape(-1, 16, 16, 3), strict=True):
+        assert (frame.tobytes() in real) == bool(inside)
+    assert segment.valid[:, -1].all(), "the newest frame is always real"
+    assert len({frame.tobytes() for frame in frames[:, -1]}) > 5
+
+
+def test_real_games_are_scored(run: Path) -> None:
+    """The summary is ready for JSON; the games go with it."""
+    heard: list[tuple[int, int]] = []
+    summary, games = diamond.score(diamond.load(run), 3, seed=0, progress=lambda done, all_: heard.append((done, all_)))
+    assert json.loads(json.dumps(summary)) == summary
+    assert summary["mean"] == pytest.approx(np.mean(games.returns))
+    assert set(games.returns) <= {-1, 1}
+    assert heard[-1] == (3, 3)
+
+
+def test_published_weights_act() -> None:
+    agent = diamond.load(PUBLISHED)
+    height, width = agent.config.env.height, agent.config.env.width
+    actions = diamond.policy(agent, num_envs=2).act(np.zeros((2, height, width, 3), np.uint8))
+    assert actions.shape == (2,)
+    assert agent.config.denoiser.published
+
+
+def test_without_a_name_the_newest_run_is_taken(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run.parent.parent)
+    assert same_weights(diamond.load(), tiny_runs.newest(run).tensors("agent"))
+    assert diamond.dream().num_envs == 1
+    assert diamond.load_starts()(1, torch.Generator()).frames.shape[0] == 1
+
+
+# Which checkpoint
+
+
+def test_checkpoints_by_name(run: Path) -> None:
+    newest = tiny_runs.newest(run)
+    assert newest.epoch == 4
+    assert same_weights(diamond.load(run), newest.tensors("agent"))
+    second = open_checkpoint(run / "checkpoints" / "epoch-000002").tensors("agent")
+    assert same_weights(diamond.load(run, 2), second)
+    assert not same_weights(diamond.load(run), second)
+    best = newest.facts["best_epoch"]
+    path = run / "checkpoints" / f"epoch-{best:06d}"
+    assert same_weights(diamond.load(run, "best"), open_checkpoint(path).tensors("agent"))
+
+
+def test_a_dream_of_another_checkpoint(run: Path) -> None:
+    frames = []
+    for which in (2, "last"):
+        dreams = diamond.dream(run, which=which)
+        dreams.reset(seed=0)
+        frames.append(dreams.step(np.array([1]))[-1]["final_obs"])
+    assert not np.array_equal(*frames)
+
+
+def test_a_checkpoint_that_is_not_there(run: Path) -> None:
+    with pytest.raises(RunError, match=r"no checkpoint of epoch 7: choose one of .*2.*4"):
+        diamond.load(run, 7)
+
+
+def test_no_best_without_evaluation(tmp_path: Path) -> None:
+    run = tiny_runs.start(tmp_path / "run", {"schedule.epochs": 1})
+    with pytest.raises(RunError, match="never evaluated during training: load its last"):
+        diamond.load(run.path, "best")
+
+
+# What can be wrong
+
+LOADERS = [diamond.load, diamond.dream, diamond.load_starts]
+
+
+@pytest.mark.parametrize("use", LOADERS)
+def test_no_run(use: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RunError, match="is not a run: give a folder made by `diamond train`"):
+        use(tmp_path / "missing")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match="no run found in .*runs"):
+        use()
+
+
+@pytest.mark.parametrize("use", LOADERS)
+def test_no_such_device(use: Callable[..., object], run: Path) -> None:
+    with pytest.raises(DeviceError, match="cuda:99"):
+        use(run, device="cuda:99")
+
+
+def test_weights_alone_are_not_dreamed() -> None:
+    """A dream starts from real frames, which only a run has."""
+    with pytest.raises(RunError, match="is not a run"):
+        diamond.dream(PUBLISHED)
+
+
+def test_a_damaged_file_is_named(copied: Path) -> None:
+    weights = copied / "checkpoints" / "epoch-000004" / "agent.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(RunError, match=r"agent\.safetensors is damaged \(its checksum differs\)"):
+        diamond.load(copied)
+    weights.unlink()
+    with pytest.raises(RunError, match=r"agent\.safetensors is damaged \(missing\)"):
+        diamond.load(copied)
+
+
+def test_an_older_checkpoint_outlives_the_newest(copied: Path) -> None:
+    (copied / "checkpoints" / "epoch-000004" / "checkpoint.json").write_text("{", encoding="utf-8")
+    with pytest.raises(RunError, match=r"checkpoint\.json is damaged"):
+        diamond.load(copied)
+    older = open_checkpoint(copied / "checkpoints" / "epoch-000002").tensors("agent")
+    assert same_weights(diamond.load(copied, 2), older)
+
+
+def test_a_configuration_of_another_size_is_named(copied: Path) -> None:
+    config = json.loads((copied / "config.json").read_text(encoding="utf-8"))
+    config["actor_critic"]["lstm_size"] = 24
+    (copied / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(RunError, match=r"does not fit .*config\.json"):
+        diamond.load(copied)
+
+
+def test_nothing_learned_yet(copied: Path) -> None:
+    shutil.rmtree(copied / "checkpoints")
+    with pytest.raises(RunError, match="holds no checkpoint yet"):
+        diamond.load(copied)
+
+
+def test_nothing_played_yet(copied: Path) -> None:
+    for episode in (copied / "episodes").iterdir():
+        episode.unlink()
+    with pytest.raises(DataError, match="holds no finished episode: train the run for longer"):
+        diamond.load_starts(copied)
+
+
+# The end of training
+
+
+def test_real_beside_dream(run: Path) -> None:
+    """As long as asked, or as the games last: twelve steps here, four of which are context."""
+    agent = diamond.load(run)
+    recording = api.record_real(agent, seed=0, steps=40, num_envs=2, random=True)
+    assert recording.frames.shape == (40, 2, 16, 16, 3)
+    for steps, length in ((3, 3), (100, 8)):
+        real, dreamed = api.real_beside_dream(agent, recording, steps, seed=0)
+        assert real.shape == dreamed.shape == (length, 16, 16, 3)
+        again = api.real_beside_dream(agent, recording, steps, seed=0)
+        assert np.array_equal(real, again[0])
+        assert np.array_equal(dreamed, again[1])
+        assert not np.array_equal(real, dreamed)
+
+
+def test_no_game_is_long_enough_for_a_dream(run: Path) -> None:
+    agent = diamond.load(run)
+    recording = api.record_real(agent, seed=0, steps=4, num_envs=2)
+    with pytest.raises(DataError, match="no recorded game lasts 5 steps"):
+        api.real_beside_dream(agent, recording, 10, seed=0)
+
+
+def test_short_games_are_compared_as_far_as_they_go(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifteen steps ahead are more than a game of Catch has; training must not fail for that at its very end."""
+    monkeypatch.setattr(api, "RECORDED_STEPS", 30)
+    evaluation = api.finish(RunFolder.open(copied), lambda text: None)
+    assert json.loads((copied / "evaluation.json").read_text(encoding="utf-8")) == evaluation
+    fidelity = json.loads((copied / "fidelity.json").read_text(encoding="utf-8"))
+    assert fidelity["horizons"] == [horizon for horizon in HORIZONS if horizon <= 8]
+    assert (copied / "dream.mp4").stat().st_size > 0
+    assert "<html" in (copied / "report.html").read_text(encoding="utf-8")
+
+
+def test_games_too_short_to_compare_are_still_scored(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "RECORDED_STEPS", 4)
+    said: list[str] = []
+    api.finish(RunFolder.open(copied), said.append)
+    assert said[-1] == "not compared: no real game lasted 5 steps"
+    assert (copied / "evaluation.json").is_file()
+    assert (copied / "report.html").is_file()
+    assert not (copied / "fidelity.json").exists()
+
+
+@pytest.mark.slow
+def test_a_finished_atari_run(finished_run: Path) -> None:
+    """All of it on a run that the command line made."""
+    agent = diamond.load(finished_run)
+    policy = diamond.policy(agent, num_envs=2)
+    dreams = diamond.dream(finished_run, num_envs=2, horizon=5)
+    frames, _ = dreams.reset(seed=0)
+    for _ in range(6):
+        frames, _, terminated, truncated, _ = dreams.step(policy.act(frames))
+        policy.reset(terminated | truncated)
+    assert frames.shape == (2, 16, 16, 3)
+    assert diamond.score(agent, 1, seed=0, max_episode_steps=20)[0]["n"] == 1
+    fidelity = json.loads((finished_run / "fidelity.json").read_text(encoding="utf-8"))
+    assert fidelity["horizons"] == list(HORIZONS)
