@@ -1,0 +1,119 @@
+"""Where and how exactly the arithmetic runs: the options change speed and last digits, nothing else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_runs import assert_same_run, lasting, measured, newest, resume, start
+
+from diamond.compute import choose_device, parse_device
+from diamond.config import ComputeConfig
+from diamond.errors import DeviceError
+from diamond.training.metrics import read_metrics
+
+
+@pytest.fixture
+def settings() -> Iterator[None]:
+    """PyTorch's global settings are put back."""
+    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    yield
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision(precision)
+
+
+def machine(monkeypatch: pytest.MonkeyPatch, gpus: int = 0, mps: bool = False) -> None:
+    """Pretend that such devices are present."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+
+# Devices
+
+
+@pytest.mark.parametrize(
+    ("gpus", "mps", "name", "chosen"),
+    [
+        (0, False, "auto", "cpu"),
+        (0, True, "auto", "mps"),
+        (2, False, "auto", "cuda"),
+        (2, True, "auto", "cuda"),
+        (2, False, "cpu", "cpu"),
+        (2, False, "cuda", "cuda"),
+        (2, False, "cuda:1", "cuda:1"),
+        (0, True, "mps", "mps"),
+    ],
+)
+def test_the_device_named_or_the_fastest_one_present(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, mps: bool, name: str, chosen: str
+) -> None:
+    machine(monkeypatch, gpus, mps)
+    assert parse_device(name) == torch.device(chosen)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "name", "present"),
+    [(0, "cuda", "cpu"), (0, "mps", "cpu"), (1, "cuda:1", "cpu, cuda:0"), (0, "gpu", "cpu"), (0, "", "cpu")],
+)
+def test_a_device_that_is_not_there_is_told_with_those_that_are(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, name: str, present: str
+) -> None:
+    machine(monkeypatch, gpus)
+    with pytest.raises(DeviceError, match=f"^compute.device is '{name}': not present here; choose auto or .* {present}$"):
+        choose_device(ComputeConfig(device=name))
+
+
+@pytest.mark.parametrize(("device", "precision"), [("cpu", "highest"), ("cuda", "high")])
+def test_gpus_multiply_in_tensorfloat32_and_cpus_in_float32(
+    monkeypatch: pytest.MonkeyPatch, settings: None, device: str, precision: str
+) -> None:
+    machine(monkeypatch, gpus=1)
+    choose_device(ComputeConfig(device=device))
+    assert torch.get_float32_matmul_precision() == precision
+
+
+@pytest.mark.parametrize(("threads", "used"), [(0, 1), (3, 3)])
+def test_threads_are_set_only_if_asked_for(settings: None, threads: int, used: int) -> None:
+    torch.set_num_threads(1)
+    choose_device(ComputeConfig(device="cpu", threads=threads))
+    assert torch.get_num_threads() == used
+
+
+# bfloat16
+
+
+def test_bfloat16_gives_nearly_the_same_losses_from_float32_weights(tmp_path: Path) -> None:
+    changes = {"schedule.epochs": 1}
+    start(tmp_path / "exact", changes)
+    start(tmp_path / "fast", changes | {"compute.bfloat16": True})
+    [exact], [fast] = lasting(tmp_path / "exact"), lasting(tmp_path / "fast")
+    assert measured(fast)
+    for name in ("denoiser/loss", "reward_model/loss"):
+        assert exact[name] != fast[name] == pytest.approx(exact[name], rel=0.02)
+    tensors = newest(tmp_path / "fast").tensors("agent") | newest(tmp_path / "fast").tensors("training")
+    assert not any(value.dtype == torch.bfloat16 for value in tensors.values())
+
+
+def test_a_run_in_bfloat16_can_be_resumed(tmp_path: Path) -> None:
+    start(tmp_path / "whole", {"compute.bfloat16": True})
+    start(tmp_path / "run", {"compute.bfloat16": True, "schedule.epochs": 1})
+    resume(tmp_path / "run", {"schedule.epochs": 2})
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+# Compilation
+
+
+@pytest.mark.slow
+def test_compiled_networks_compute_the_same(tmp_path: Path) -> None:
+    """Also with averaged weights, which are other modules, and across a resume; checkpoints do not show it."""
+    changes = {"updates.denoiser.ema_decay": 0.5, "updates.actor_critic.ema_decay": 0.5}
+    start(tmp_path / "plain", changes)
+    start(tmp_path / "compiled", changes | {"compute.compile": True, "schedule.epochs": 1})
+    resume(tmp_path / "compiled", {"schedule.epochs": 2})
+    exact, compiled = (read_metrics(tmp_path / name / "metrics.jsonl") for name in ("plain", "compiled"))
+    for ours, theirs in zip(exact, compiled, strict=True):
+        for name in ("denoiser/loss", "reward_model/loss", "actor_critic/value_loss"):
+            assert ours[name] == pytest.approx(theirs[name], rel=1e-3)
+    names = [newest(tmp_path / name).tensors("agent").keys() for name in ("plain", "compiled")]
+    assert names[0] == names[1]
