@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from diamond.config import ActorCriticConfig
-from diamond.imagination.dream import DreamState, State, WorldModel, begin, dream_step, sample_categorical
+from diamond.imagination.dream import DreamState, WorldModel, begin, dream_step, sample_categorical
 from diamond.imagination.returns import lambda_returns
 from diamond.imagination.rollout import (
     Carry,
@@ -34,6 +34,7 @@ from diamond.imagination.rollout import (
     pool_size,
 )
 from diamond.networks.actor_critic import ActorCritic
+from diamond.networks.blocks import LSTMState
 from diamond.training.objectives import actor_critic_loss
 
 DREAMS, WINDOW, HORIZON, POOL = 5, 6, 4, 4
@@ -111,7 +112,7 @@ def assert_same(one: object, two: object, tolerance: float = 1e-5) -> None:
 # The slow and obvious way: one dream after the other, one frame at a time.
 
 
-def memory_after(policy: ActorCritic, frames: Tensor) -> State:
+def memory_after(policy: ActorCritic, frames: Tensor) -> LSTMState:
     """The policy's memory after watching all but the newest of the frames (n c h w) of a start."""
     memory = policy.initial_state(1, "cpu")
     for frame in frames[:-1]:
@@ -119,7 +120,7 @@ def memory_after(policy: ActorCritic, frames: Tensor) -> State:
     return memory
 
 
-def rows(state: State) -> list[State]:
+def rows(state: LSTMState) -> list[LSTMState]:
     return [(state[0][b : b + 1], state[1][b : b + 1]) for b in range(len(state[0]))]
 
 

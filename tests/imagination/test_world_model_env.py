@@ -113,6 +113,8 @@ def test_the_horizon_truncates_and_counts_anew() -> None:
     steps = play(env, [[0, 0, 0], [0, 2, 0], [0, 0, 2], [0, 0, 0], [0, 0, 0], [0, 0, 0]])
     truncated = [step[3].astype(int).tolist() for step in steps]
     assert truncated == [[0, 0, 0], [0, 0, 0], [1, 0, 0], [0, 0, 0], [0, 1, 0], [1, 0, 1]]
+    ended = [step[-1]["_final_obs"].astype(int).tolist() for step in steps]
+    assert ended == [[0, 0, 0], [0, 1, 0], [1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 0, 1]], "ends of either kind"
     env.reset()
     assert not env.step(np.zeros(3, int))[3].any(), "a reset starts the count, too"
 

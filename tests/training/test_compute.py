@@ -59,7 +59,9 @@ def test_a_device_that_is_not_there_is_told_with_those_that_are(
     monkeypatch: pytest.MonkeyPatch, gpus: int, name: str, present: str
 ) -> None:
     machine(monkeypatch, gpus)
-    with pytest.raises(DeviceError, match=f"^compute.device is '{name}': not present here; choose auto or .* {present}$"):
+    with pytest.raises(
+        DeviceError, match=f"^compute.device is '{name}': not present here; choose auto or .* {present}$"
+    ):
         choose_device(ComputeConfig(device=name))
 
 

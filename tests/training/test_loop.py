@@ -262,7 +262,9 @@ def test_in_a_long_epoch_it_is_noticed_on_the_way(tmp_path: Path, monkeypatch: p
     assert calls == [4]
 
 
-@pytest.mark.parametrize("file", ["00000[1-9].npz", "agent.safetensors", "environment.npz", "checkpoint.json", "epoch-*"])
+@pytest.mark.parametrize(
+    "file", ["00000[1-9].npz", "agent.safetensors", "environment.npz", "checkpoint.json", "epoch-*"]
+)
 def test_a_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:

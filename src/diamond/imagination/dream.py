@@ -20,11 +20,9 @@ from diamond.config import Config, DenoiserConfig, SamplerConfig
 from diamond.diffusion.edm import Network, denoise
 from diamond.diffusion.samplers import sample, uses_churn
 from diamond.frames import slide, to_pixel_grid
+from diamond.networks.blocks import LSTMState
 from diamond.networks.reward_termination import RewardTerminationModel
 from diamond.segments import Segment
-
-State = tuple[Tensor, Tensor]
-"""Hidden and cell state of an LSTM, each (b, m)."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class DreamState:
     """The last n frames, newest last."""
     actions: Int[Tensor, "b n"]
     """The actions taken in `frames`; the newest is still open and holds 0."""
-    reward_state: State
+    reward_state: LSTMState
     """Recurrent state of the reward and termination model before the next transition."""
     steps: Int[Tensor, "b"]
     """Imagined steps since the dream started."""
@@ -197,7 +195,7 @@ def where(mask: Bool[Tensor, "b"], yes: Shaped[Tensor, "b *rest"], no: Shaped[Te
     return torch.where(mask.reshape(-1, *(1,) * (yes.ndim - 1)), yes, no)
 
 
-def where_state(mask: Bool[Tensor, "b"], yes: State, no: State) -> State:
+def where_state(mask: Bool[Tensor, "b"], yes: LSTMState, no: LSTMState) -> LSTMState:
     """`where` for a recurrent state."""
     return where(mask, yes[0], no[0]), where(mask, yes[1], no[1])
 

@@ -17,7 +17,6 @@ from torch import Tensor
 from diamond.imagination.dream import (
     DreamNoise,
     DreamState,
-    State,
     WorldModel,
     draw_noise,
     dream_step,
@@ -27,6 +26,7 @@ from diamond.imagination.dream import (
     where_state,
 )
 from diamond.networks.actor_critic import ActorCritic
+from diamond.networks.blocks import LSTMState
 
 SPARE_STARTS = 0.25
 """Start segments drawn beyond the restarts that the horizon alone causes; if terminations use up more, they are
@@ -38,7 +38,7 @@ class Carry:
     """What lives on from one window to the next: the dreams and the policy's memory before their newest frame."""
 
     dream: DreamState
-    policy_state: State
+    policy_state: LSTMState
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Trajectory:
     """Value of each true successor, before any restart."""
     start_index: Int[Tensor, "t b"]
     """The pool entry that a dream restarted from after this step, where it ended."""
-    policy_state: State
+    policy_state: LSTMState
     """The policy's memory before the first frame."""
 
 
@@ -78,7 +78,7 @@ def draw_window_noise(shape: torch.Size, window: int, world: WorldModel, generat
     return WindowNoise(steps, torch.rand(window, shape[0], generator=generator, device=generator.device))
 
 
-def burn_in(policy: ActorCritic, frames: Float[Tensor, "p n c h w"]) -> State:
+def burn_in(policy: ActorCritic, frames: Float[Tensor, "p n c h w"]) -> LSTMState:
     """The policy's memory after all but the newest of `frames`, from zeros."""
     state = policy.initial_state(len(frames), frames.device)
     past = frames[:, :-1]

@@ -9,11 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from diamond.config import ActorCriticConfig
-from diamond.networks.blocks import conv1x1, conv3x3, group_norm, initialise_lstm
+from diamond.networks.blocks import LSTMState, conv1x1, conv3x3, group_norm, initialise_lstm
 from diamond.networks.unet import IMAGE_CHANNELS
-
-State = tuple[Tensor, Tensor]
-"""Hidden and cell state of the LSTM, each (b, lstm_size)."""
 
 
 class ActorCritic(nn.Module):
@@ -38,14 +35,14 @@ class ActorCritic(nn.Module):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
 
-    def initial_state(self, batch: int, device: torch.device | str) -> State:
+    def initial_state(self, batch: int, device: torch.device | str) -> LSTMState:
         """The state before the first frame of an episode: zeros."""
         size = self.lstm.hidden_size
         return torch.zeros(batch, size, device=device), torch.zeros(batch, size, device=device)
 
     def forward(
-        self, frames: Float[Tensor, "b c h w"], state: State
-    ) -> tuple[Float[Tensor, "b a"], Float[Tensor, "b"], State]:
+        self, frames: Float[Tensor, "b c h w"], state: LSTMState
+    ) -> tuple[Float[Tensor, "b a"], Float[Tensor, "b"], LSTMState]:
         """Logits, value and the state after seeing `frames`."""
         return self.from_features(self.encode(frames), state)
 
@@ -54,8 +51,8 @@ class ActorCritic(nn.Module):
         return self.encoder(frames).flatten(1)
 
     def from_features(
-        self, features: Float[Tensor, "b f"], state: State
-    ) -> tuple[Float[Tensor, "b a"], Float[Tensor, "b"], State]:
+        self, features: Float[Tensor, "b f"], state: LSTMState
+    ) -> tuple[Float[Tensor, "b a"], Float[Tensor, "b"], LSTMState]:
         """The part with memory."""
         hidden, cell = self.lstm(features, state)
         return self.actor(hidden), self.critic(hidden).squeeze(1), (hidden, cell)

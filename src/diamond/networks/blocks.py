@@ -11,6 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 CHANNELS_PER_GROUP = 32
+LSTMState = tuple[Tensor, Tensor]
+"""Hidden and cell state of an LSTM, each (b, size)."""
 NORM_EPSILON = 1e-5
 CHANNELS_PER_HEAD = 8
 

@@ -8,13 +8,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from diamond.config import RewardModelConfig
-from diamond.networks.blocks import Downsample, ResidualBlock, conv3x3, initialise_lstm
+from diamond.networks.blocks import Downsample, LSTMState, ResidualBlock, conv3x3, initialise_lstm
 from diamond.networks.unet import IMAGE_CHANNELS
 
 REWARD_CLASSES = 3
 TERMINATION_CLASSES = 2
-State = tuple[Tensor, Tensor]
-"""Hidden and cell state of an LSTM, each (b, lstm_size)."""
 
 
 class RewardTerminationModel(nn.Module):
@@ -34,7 +32,7 @@ class RewardTerminationModel(nn.Module):
         )
         initialise_lstm(self.lstm)
 
-    def initial_state(self, batch: int, device: torch.device | str) -> State:
+    def initial_state(self, batch: int, device: torch.device | str) -> LSTMState:
         """The state before the first transition: zeros."""
         size = self.lstm.hidden_size
         return torch.zeros(batch, size, device=device), torch.zeros(batch, size, device=device)
@@ -44,8 +42,8 @@ class RewardTerminationModel(nn.Module):
         frames: Float[Tensor, "b t c h w"],
         actions: Int[Tensor, "b t"],
         next_frames: Float[Tensor, "b t c h w"],
-        state: State,
-    ) -> tuple[Float[Tensor, "b t r"], Float[Tensor, "b t d"], State]:
+        state: LSTMState,
+    ) -> tuple[Float[Tensor, "b t r"], Float[Tensor, "b t d"], LSTMState]:
         """Logits for transitions (frame, action, next frame), and the state after the last of them."""
         batch, time = actions.shape
         pairs = torch.cat((frames, next_frames), dim=2).flatten(0, 1)
