@@ -1,4 +1,5 @@
-"""The loop does what algorithm 1 says, in the counts that the configuration says, and ends well when it cannot go on."""
+"""The loop does what algorithm 1 says, in the counts that the configuration says, and ends well when it cannot go
+on."""
 
 import errno
 import itertools

@@ -1,4 +1,5 @@
-"""What a waiting person is told: the phase, its speed, the time left; on a terminal in one line, elsewhere now and then."""
+"""What a waiting person is told: the phase, its speed, the time left; on a terminal in one line, elsewhere now and
+then."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""A run that was stopped and resumed is, on a CPU, the run that never stopped: to the last bit of everything it leaves."""
+"""A run that was stopped and resumed is, on a CPU, the run that never stopped: to the last bit of everything it
+leaves."""
 
 import os
 import shutil

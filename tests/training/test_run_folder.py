@@ -159,15 +159,18 @@ def test_other_changes_are_refused_and_leave_the_run_as_it_was(run: RunFolder) -
 
 def test_a_second_writer_is_refused_until_the_first_is_done(run: RunFolder) -> None:
     lock = run.lock()
-    with lock:
-        with pytest.raises(RunError, match=f"{run.path} is being written by another process: wait for it or stop it"):
-            RunFolder.open(run.path).lock()
+    words = f"{run.path} is being written by another process: wait for it or stop it"
+    with lock, pytest.raises(RunError, match=words):
+        RunFolder.open(run.path).lock()
     with RunFolder.open(run.path).lock():
         pass
 
 
 def test_a_lock_lives_no_longer_than_its_process(run: RunFolder) -> None:
-    script = "import filelock, sys; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); input()"
+    script = (
+        "import filelock, sys; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); "
+        "print('held', flush=True); input()"
+    )
     holder = subprocess.Popen(
         [sys.executable, "-c", script, run.path / "run.lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
