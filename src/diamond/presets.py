@@ -1,5 +1,6 @@
 """Named configurations; a preset is a function that returns a typed `Config`."""
 
+import dataclasses
 from collections.abc import Callable
 
 from diamond.config import (
@@ -27,7 +28,6 @@ def atari100k() -> Config:
 
 def laptop() -> Config:
     """Real Atari on two CPU cores in about a quarter of an hour: Ms. Pac-Man in 24x24 pixels, small networks."""
-    learning_rate, batch_size, warmup_updates = 1e-3, 16, 50
     return Config(
         preset="laptop",
         env=EnvConfig(game="MsPacman", height=24, width=24),
@@ -35,23 +35,14 @@ def laptop() -> Config:
             first_epoch_min_steps=5_000, first_epoch_max_steps=6_000, steps_per_epoch=400, total_steps=12_000
         ),
         denoiser=DenoiserConfig(
-            unet=UNetConfig(
-                channels=(16, 16, 32), depths=(1, 1, 1), attention=(False, False, False), condition_channels=64
-            ),
+            unet=_unet(channels=(16, 16, 32), condition_channels=64),
             autoregressive_steps=1,
             # One denoising step only ever meets the highest noise level, so training stays near it.
             training_sigma_log_mean=1.2,
             training_sigma_log_std=0.8,
         ),
         sampler=SamplerConfig(num_steps=1),
-        reward_model=RewardModelConfig(
-            channels=(8, 16, 32),
-            depths=(1, 1, 1),
-            attention=(False, False, False),
-            condition_channels=64,
-            lstm_size=128,
-            segment_length=10,
-        ),
+        reward_model=_reward_model((8, 16, 32), condition_channels=64, lstm_size=128, segment_length=10),
         actor_critic=ActorCriticConfig(
             channels=(16, 32, 32),
             downsample=(True, True, True),
@@ -60,30 +51,8 @@ def laptop() -> Config:
             burn_in_gradient=False,
         ),
         imagination=ImaginationConfig(num_envs=16),
-        updates=UpdatesConfig(
-            denoiser=UpdateConfig(
-                updates_per_epoch=150,
-                first_epoch_updates=2_500,
-                batch_size=batch_size,
-                learning_rate=learning_rate,
-                warmup_updates=warmup_updates,
-            ),
-            reward_model=UpdateConfig(
-                updates_per_epoch=40,
-                first_epoch_updates=300,
-                batch_size=batch_size,
-                learning_rate=learning_rate,
-                warmup_updates=warmup_updates,
-                max_gradient_norm=100.0,
-            ),
-            actor_critic=UpdateConfig(
-                updates_per_epoch=70,
-                first_epoch_updates=200,
-                learning_rate=7e-4,
-                weight_decay=0.0,
-                warmup_updates=warmup_updates,
-                max_gradient_norm=100.0,
-            ),
+        updates=_updates(
+            denoiser=(2_500, 150), reward_model=(300, 40), actor_critic=(200, 70), batch_size=16, warmup_updates=50
         ),
         schedule=ScheduleConfig(
             epochs=15,
@@ -106,29 +75,12 @@ def debug() -> Config:
         collection=CollectionConfig(
             first_epoch_min_steps=100, first_epoch_max_steps=200, steps_per_epoch=20, total_steps=240
         ),
-        denoiser=DenoiserConfig(
-            unet=UNetConfig(channels=(8, 8), depths=(1, 1), attention=(False, False), condition_channels=16)
-        ),
+        denoiser=DenoiserConfig(unet=_unet(channels=(8, 8), condition_channels=16)),
         sampler=SamplerConfig(num_steps=2),
-        reward_model=RewardModelConfig(
-            channels=(8, 8),
-            depths=(1, 1),
-            attention=(False, False),
-            condition_channels=8,
-            lstm_size=16,
-            segment_length=8,
-        ),
+        reward_model=_reward_model((8, 8), condition_channels=8, lstm_size=16, segment_length=8),
         actor_critic=ActorCriticConfig(channels=(8, 8), downsample=(True, True), lstm_size=16, window=5),
         imagination=ImaginationConfig(num_envs=4, horizon=5),
-        updates=UpdatesConfig(
-            denoiser=UpdateConfig(updates_per_epoch=3, first_epoch_updates=5, batch_size=4, warmup_updates=2),
-            reward_model=UpdateConfig(
-                updates_per_epoch=3, first_epoch_updates=5, batch_size=4, warmup_updates=2, max_gradient_norm=100.0
-            ),
-            actor_critic=UpdateConfig(
-                updates_per_epoch=3, first_epoch_updates=5, warmup_updates=2, weight_decay=0.0, max_gradient_norm=100.0
-            ),
-        ),
+        updates=_updates(denoiser=(5, 3), reward_model=(5, 3), actor_critic=(5, 3), batch_size=4, warmup_updates=2),
         schedule=ScheduleConfig(
             epochs=3,
             evaluate_every=2,
@@ -140,6 +92,46 @@ def debug() -> Config:
             baseline_selection_games=1,
             fidelity_segments=8,
         ),
+    )
+
+
+def _unet(channels: tuple[int, ...], condition_channels: int) -> UNetConfig:
+    """One block a level, attention in the middle only."""
+    return UNetConfig(channels, (1,) * len(channels), (False,) * len(channels), condition_channels)
+
+
+def _reward_model(
+    channels: tuple[int, ...], condition_channels: int, lstm_size: int, segment_length: int
+) -> RewardModelConfig:
+    """One block a level, attention at the lowest resolution only."""
+    depths, attention = (1,) * len(channels), (False,) * len(channels)
+    return RewardModelConfig(channels, depths, attention, condition_channels, lstm_size, segment_length)
+
+
+def _updates(
+    denoiser: tuple[int, int],
+    reward_model: tuple[int, int],
+    actor_critic: tuple[int, int],
+    batch_size: int,
+    warmup_updates: int,
+) -> UpdatesConfig:
+    """Updates in the first epoch and in each later one, with step sizes for networks of some 100,000 weights."""
+    paper = UpdatesConfig()
+
+    def small(cfg: UpdateConfig, updates: tuple[int, int], learning_rate: float) -> UpdateConfig:
+        return dataclasses.replace(
+            cfg,
+            first_epoch_updates=updates[0],
+            updates_per_epoch=updates[1],
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            warmup_updates=warmup_updates,
+        )
+
+    return UpdatesConfig(
+        denoiser=small(paper.denoiser, denoiser, 1e-3),
+        reward_model=small(paper.reward_model, reward_model, 1e-3),
+        actor_critic=small(paper.actor_critic, actor_critic, 7e-4),
     )
 
 

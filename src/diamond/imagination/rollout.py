@@ -96,13 +96,12 @@ def imagine(
 ) -> tuple[Carry, Trajectory]:
     """Roll the policy out in the dream for one window; dreams that end or reach the horizon restart from the pool."""
     pool_state = burn_in(policy, pool.frames)
-    pool_output = policy(pool.frames[:, -1], pool_state)
+    start_logits, _, start_state = policy(pool.frames[:, -1], pool_state)
     dream, state_before = carry.dream, carry.policy_state
-    output = policy(dream.frames[:, -1], state_before)
+    logits, _, state = policy(dream.frames[:, -1], state_before)
     initial_state, restarts = state_before, torch.zeros((), dtype=torch.long, device=dream.steps.device)
     rows: list[tuple[Tensor, ...]] = []
     for step_noise, action_noise in zip(noise.dream, noise.action, strict=True):
-        logits, _, state = output
         frame = dream.frames[:, -1]
         action = sample_categorical(logits.float(), action_noise)
         dream, step = dream_step(world, dream, action, step_noise)
@@ -111,17 +110,13 @@ def imagine(
         # Each ended dream takes the next unused entry of the pool.
         index = (restarts + done.cumsum(0) - 1).clamp(min=0) % len(pool.steps)
         restarts = restarts + done.sum()
-        successor = policy(step.frame, state)
-        rows.append((frame, action, step.reward, step.terminated, truncated, successor[1].float(), index))
+        next_logits, next_value, next_state = policy(step.frame, state)
+        rows.append((frame, action, step.reward, step.terminated, truncated, next_value.float(), index))
         dream = restart_where(done, dream, pool, index)
         # In a restarted dream the policy has seen the pool's start frame instead of the successor.
-        start_logits, start_value, start_state = pool_output
-        output = (
-            where(done, start_logits[index], successor[0]),
-            where(done, start_value[index], successor[1]),
-            where_state(done, (start_state[0][index], start_state[1][index]), successor[2]),
-        )
         state_before = where_state(done, (pool_state[0][index], pool_state[1][index]), state)
+        logits = where(done, start_logits[index], next_logits)
+        state = where_state(done, (start_state[0][index], start_state[1][index]), next_state)
     frames, actions, rewards, terminated, truncated, values, indices = map(torch.stack, zip(*rows, strict=True))
     trajectory = Trajectory(frames, actions, rewards, terminated, truncated, values, indices, initial_state)
     return Carry(dream, (state_before[0].float(), state_before[1].float())), trajectory

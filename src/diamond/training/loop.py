@@ -48,12 +48,13 @@ def train(config: Config, path: Path, resume: bool, progress: Progress) -> RunFo
         created = None if resume else RunFolder.create(path, config, env.num_actions, env.action_meanings)
         run = RunFolder.open(path) if created is None else created
         with run.lock():
-            run.go_on_with(config)
+            run.require_same(config)
             trainer = Trainer(config, env, run.episodes, device)
             if resume:
                 _resume(trainer, run)
             else:
                 trainer.begin()
+            run.keep_config(config)
             log = MetricsLog(run.metrics, config, trainer.epoch)
             doing = "going on with" if resume else "training in"
             progress.message(f"{doing} {path} (preset {config.preset}, {config.env.name})")

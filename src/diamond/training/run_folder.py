@@ -106,18 +106,24 @@ class RunFolder:
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{path / 'run.json'} is damaged ({error!r}): restore it from a copy") from error
 
-    def go_on_with(self, config: Config) -> None:
-        """Take over what a resumed run may change, such as a longer schedule, for good.
+    def require_same(self, config: Config) -> None:
+        """Refuse to go on with changes beyond those that a resumed run may make.
 
         Raises:
             ConfigError: something else was changed.
-            DiskError: the disk refuses the write.
         """
         changed = changes_that_forbid_resume(self.config, config)
         if changed:
             raise ConfigError(
                 f"{changed[0]}: a run goes on with its own hyper-parameters; start a new run to change them"
             )
+
+    def keep_config(self, config: Config) -> None:
+        """Remember, for good, what a resumed run changed, such as a longer schedule.
+
+        Raises:
+            DiskError: the disk refuses the write.
+        """
         if config != self.config:
             write_json(self.path / "config.json", to_dict(config))
             self.config = config

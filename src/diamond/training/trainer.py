@@ -154,10 +154,10 @@ class Trainer:
         return Carry(self._starts(world, dreams), self.agent.actor_critic.initial_state(dreams, self.device))
 
     def _compile(self) -> None:
-        """Compile in place what runs once for every frame; the policy's recurrent part is too small to gain."""
+        """Compile in place what runs once for every frame; the recurrent parts are too small to gain."""
         for agent in (self.agent, self.acting_agent()):
             agent.denoiser.compile(dynamic=False)
-            agent.reward_model.compile(dynamic=False)
+            agent.reward_model.encoder.compile(dynamic=False)
             agent.actor_critic.encoder.compile(dynamic=False)
 
     def _autocast(self) -> AbstractContextManager[object]:
@@ -213,7 +213,6 @@ class Trainer:
         ]
         with np.load(checkpoint.file("environment.npz"), allow_pickle=False) as snapshot:
             frames = self.env.restore(dict(snapshot))
-        self.episode_folder.keep_only(facts["episodes"])
         self._finished = list(facts["episodes"])
         self.replay.load(((index, self.episode_folder.read(index)) for index in self._finished), open_games)
         weights = checkpoint.tensors("trained" if "trained.safetensors" in facts["sha256"] else "agent")
@@ -235,6 +234,7 @@ class Trainer:
             self._carry = Carry(DreamState.from_tensors(on_device), state)
         self.epoch, self.env_steps = checkpoint.epoch, int(facts["env_steps"])
         self.best_score, self.best_epoch = facts["best_score"], facts["best_epoch"]
+        self.episode_folder.keep_only(self._finished)  # last: nothing is moved unless all parts are good
 
     def note_score(self, score: float) -> bool:
         """Remember an evaluation's mean return after the epoch just finished; True if it is the best so far."""

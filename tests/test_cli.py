@@ -1,0 +1,440 @@
+"""The command line: what goes wrong is told in one line with the remedy and harms nothing; `--help` is complete."""
+
+import ast
+import errno
+import inspect
+import json
+import os
+import re
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_runs
+
+import diamond.config
+import diamond.training.trainer as trainer_module
+from diamond.cli import VERBS, main
+from diamond.config import Config, flatten
+from diamond.presets import DEFAULT_PRESET, PRESETS
+from diamond.training.progress import Progress
+from diamond.training.run_folder import RunFolder
+from diamond.version import __version__
+
+
+@dataclass
+class Result:
+    status: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Runs a command in an empty folder, in this process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(*words: str | Path) -> Result:
+        status = 0
+        try:
+            main([str(word) for word in words])
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return Result(status, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a second: copy it, never change it."""
+    changes = {"schedule.epochs": 3, "schedule.evaluate_every": 2}
+    return tiny_runs.start(tmp_path_factory.mktemp("cli") / "run", changes).path
+
+
+@pytest.fixture
+def run(original: Path, tmp_path: Path) -> Path:
+    """A run to do anything with."""
+    return Path(shutil.copytree(original, tmp_path / "run"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for file in folder.rglob("*")
+        if file.is_file() and file.name != "run.lock"
+    }
+
+
+def assert_told(result: Result, *parts: str) -> None:
+    """One line on standard error with all parts, nothing on standard output, an exit status that says failure."""
+    assert result.status == 1
+    assert result.out == ""
+    assert result.err.startswith("diamond: ")
+    assert result.err.count("\n") == 1
+    assert result.err.endswith("\n")
+    assert "Traceback" not in result.err
+    for part in parts:
+        assert part in result.err
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        pytest.param("trian", ["'trian'", "choose one of train, evaluate, dream, report, presets"], id="verb"),
+        pytest.param("train --preset papre", ["preset is 'papre'", *PRESETS], id="preset"),
+        pytest.param("train --env.game Pongg", ["env.game is 'Pongg'", "did you mean Pong?"], id="game"),
+        pytest.param("train --env.id Nothing-v0", ["env.id is 'Nothing-v0'"], id="environment"),
+        pytest.param(
+            "train --env.id CartPole-v1", ["CartPole-v1", "not RGB images", "wrap it"], id="environment without images"
+        ),
+        pytest.param(
+            "train --env.id Vizdoom-v0", ["it needs the package vizdoom; run `pip install"], id="environment's package"
+        ),
+        pytest.param(
+            "train --denoiser.contxt-length 2",
+            ["--denoiser.contxt-length", "did you mean --denoiser.context-length?", "--help"],
+            id="override",
+        ),
+        pytest.param("train 3", ["Unrecognized", "3", "diamond train --help"], id="stray word"),
+        pytest.param("evaluate --epsodes 3", ["--epsodes", "diamond evaluate --help"], id="option"),
+        pytest.param("dream", ["--out", "diamond dream --help"], id="missing option"),
+        pytest.param("train --seed", ["--seed", "diamond train --help"], id="missing value"),
+        pytest.param("train --env.num-envs 0", ["env.num_envs is 0: use at least 1"], id="out of range"),
+        pytest.param("train --seed -1", ["seed is -1: choose from 0"], id="seed out of range"),
+        pytest.param(
+            "train --updates.reward-model.learning-rate nan",
+            ["updates.reward_model.learning_rate is nan: use a positive number"],
+            id="not a number",
+        ),
+        pytest.param(
+            "train --denoiser.unet.channels 7",
+            ["denoiser.unet.depths is (", "one per level"],
+            id="values that do not fit together",
+        ),
+        pytest.param("train --env.num-envs two", ["--env.num-envs", "'two'"], id="wrong type"),
+        pytest.param("train --sampler.order 3", ["--sampler.order", "'3'", "('1', '2')"], id="no such choice"),
+        pytest.param("train --device tpu", ["compute.device is 'tpu'", "choose auto or one of cpu"], id="device"),
+        pytest.param("train --compute.device cuda:99", ["cuda:99", "choose auto or one of cpu"], id="device number"),
+        pytest.param("train --run a --resume b", ["--run", "--resume"], id="options that exclude each other"),
+        pytest.param("train --resume nowhere", ["nowhere is not a run", "give a folder"], id="no run to resume"),
+        pytest.param("train --resume", ["no run found", "diamond train"], id="no newest run to resume"),
+        pytest.param("evaluate", ["no run found", "diamond train"], id="no newest run to score"),
+        pytest.param("evaluate nowhere", ["nowhere is not a run"], id="no run to score"),
+        pytest.param("dream nowhere --out a.mp4", ["nowhere is not a run"], id="no run to dream"),
+        pytest.param("report nowhere", ["nowhere is not a run"], id="no run to report"),
+        pytest.param("evaluate --episodes 0", ["--episodes is 0: play at least 1"], id="no games"),
+        pytest.param("dream --steps 0 --out a.mp4", ["--steps is 0: dream at least 1"], id="no steps"),
+        pytest.param("evaluate --checkpoint newest", ["--checkpoint is 'newest': give last, best or"], id="checkpoint"),
+        pytest.param("evaluate --mode random", ["--mode", "('sampled', 'greedy')"], id="mode"),
+        pytest.param("presets more", ["Unrecognized", "more"], id="presets take nothing"),
+    ],
+)
+def test_bad_words_are_told_in_one_line(cli: Cli, tmp_path: Path, words: str, parts: list[str]) -> None:
+    assert_told(cli(*words.split()), *parts)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("width", ["30", "400"])
+def test_the_line_does_not_depend_on_the_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch, width: str) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    told = cli("train", "--env.num-envs", "0").err
+    assert told == "diamond: env.num_envs is 0: use at least 1 (see `diamond train --help`)\n"
+
+
+@pytest.mark.parametrize("occupant", ["run", "folder", "file"])
+def test_nothing_is_ever_written_over(cli: Cli, tmp_path: Path, run: Path, occupant: str) -> None:
+    path = run if occupant == "run" else tmp_path / "mine"
+    if occupant == "folder":
+        path.mkdir()
+        (path / "thesis.txt").write_text("years of work", encoding="utf-8")
+    elif occupant == "file":
+        path.write_text("years of work", encoding="utf-8")
+    before = contents(tmp_path)
+    told = cli("train", "--preset", "debug", "--run", path)
+    assert_told(told, f"{path} already exists: choose another --run folder")
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "words", ["train --preset debug --run {}/run", "evaluate run --json {}/a.json", "dream run --out {}/a.mp4"]
+)
+def test_a_place_that_cannot_be_written_is_told_at_once(cli: Cli, tmp_path: Path, run: Path, words: str) -> None:
+    (tmp_path / "file").write_text("not a folder", encoding="utf-8")
+    before = contents(tmp_path)
+    assert_told(cli(*words.format("file").split()), "file/", "cannot be written")
+    assert contents(tmp_path) == before
+
+
+def test_a_run_in_other_hands_is_left_alone(cli: Cli, tmp_path: Path, run: Path) -> None:
+    before = contents(tmp_path)
+    with RunFolder.open(run).lock():
+        told = cli("train", "--resume", run, "--schedule.epochs", "9")
+    assert_told(told, f"{run} is being written by another process: wait for it or stop it")
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("words", ["train --resume run", "evaluate run", "dream run --out a.mp4"])
+def test_a_run_of_a_newer_release_is_left_alone(cli: Cli, tmp_path: Path, run: Path, words: str) -> None:
+    facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    (run / "run.json").write_text(json.dumps(facts | {"format": 99, "diamond": "9.9"}), encoding="utf-8")
+    before = contents(tmp_path)
+    assert_told(cli(*words.split()), "run has run format 99", "install diamond-wm 9.9 or newer")
+    assert contents(tmp_path) == before
+
+
+def test_a_changed_hyper_parameter_is_refused(cli: Cli, tmp_path: Path, run: Path) -> None:
+    before = contents(tmp_path)
+    told = cli("train", "--resume", run, "--imagination.horizon", "9")
+    assert_told(told, "imagination.horizon was 4, now 9", "start a new run to change them")
+    assert contents(tmp_path) == before
+
+
+def damage(path: Path, kind: str) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content if kind == "tampered" else content[: len(content) // 2])
+
+
+@pytest.mark.parametrize("kind", ["tampered", "truncated"])
+@pytest.mark.parametrize(
+    "file", ["agent.safetensors", "training.safetensors", "environment.npz", "open-0.npz", "checkpoint.json"]
+)
+def test_a_damaged_checkpoint_is_never_resumed(cli: Cli, tmp_path: Path, run: Path, file: str, kind: str) -> None:
+    damage(run / "checkpoints" / "epoch-000003" / file, kind)
+    before = contents(tmp_path)
+    told = cli("train", "--resume", run, "--schedule.epochs", "4")
+    assert_told(told, f"epoch-000003/{file} is damaged", "restore it from a copy, or remove the folder epoch-000003")
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("words", ["evaluate run", "dream run --out a.mp4"])
+@pytest.mark.parametrize("kind", ["tampered", "truncated"])
+def test_a_damaged_checkpoint_is_never_played(cli: Cli, run: Path, words: str, kind: str) -> None:
+    damage(run / "checkpoints" / "epoch-000003" / "agent.safetensors", kind)
+    assert_told(cli(*words.split()), "agent.safetensors is damaged", "restore it from a copy")
+
+
+@pytest.mark.parametrize("kind", ["tampered", "truncated"])
+def test_a_damaged_episode_is_never_trained_on(cli: Cli, tmp_path: Path, run: Path, kind: str) -> None:
+    damage(run / "episodes" / "000000.npz", kind)
+    before = contents(tmp_path)
+    told = cli("train", "--resume", run, "--schedule.epochs", "4")
+    assert_told(told, "000000.npz is not a readable episode", "restore it from a copy")
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"schedule": {"epochs": "many"}}'])
+@pytest.mark.parametrize("file", ["run.json", "config.json"])
+def test_a_damaged_run_is_told(cli: Cli, run: Path, file: str, content: str) -> None:
+    (run / file).write_text(content, encoding="utf-8")
+    told = cli("evaluate", run)
+    if (file, content) == ("config.json", "{}"):  # an older release may have known no field at all
+        assert_told(told, "does not fit")
+    else:
+        assert_told(told, "json" if file == "run.json" or len(content) < 3 else "config.schedule.epochs is 'many'")
+
+
+@pytest.mark.parametrize("which", ["7", "2"])
+def test_a_checkpoint_that_is_not_there_is_told_with_those_that_are(cli: Cli, run: Path, which: str) -> None:
+    shutil.rmtree(run / "checkpoints" / "epoch-000002")
+    assert_told(cli("evaluate", run, "--checkpoint", which), f"no checkpoint of epoch {which}: choose one of 3")
+
+
+# Runs that stop
+
+
+@pytest.fixture
+def stop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, Callable[[], Any]], None]]:
+    """`stop(moment, how)` does something to a run after so many steps and updates."""
+
+    def arrange(moment: int, how: Callable[[], Any]) -> None:
+        advance, left = Progress.advance, [moment]
+
+        def counted(self: Progress, phase: str, units: int) -> None:
+            advance(self, phase, units)
+            left[0] -= 1
+            if left[0] == 0:
+                how()
+
+        monkeypatch.setattr(Progress, "advance", counted)
+
+    yield arrange
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("moment", "newest"),
+    [(1, "no checkpoint was written yet"), (5, "the newest checkpoint is of epoch 3")],
+)
+def test_a_stopped_run_says_where_it_goes_on(
+    cli: Cli, tmp_path: Path, run: Path, stop: Callable[..., None], sent: signal.Signals, moment: int, newest: str
+) -> None:
+    if moment == 1:
+        shutil.rmtree(run / "checkpoints")
+    stop(moment if moment == 1 else 1, lambda: os.kill(os.getpid(), sent))
+    result = cli("train", "--resume", "run", "--schedule.epochs", "4")
+    assert result.status == 130
+    begun, told = result.err.splitlines()
+    assert begun.startswith("going on with run (preset tiny, diamond/Catch-v0)")
+    assert told == f"diamond: stopped; {newest}, go on with `diamond train --resume run`"
+
+
+def test_a_signal_s_meaning_is_put_back(cli: Cli) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    cli("presets")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("reason", ["a loss that is not finite", "a full disk"])
+def test_a_run_that_cannot_go_on_says_why_and_where_it_goes_on(
+    cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    replace = os.replace
+
+    def full(source: Path, target: Path) -> None:
+        if Path(target).name == "epoch-000004":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    if reason == "a full disk":
+        monkeypatch.setattr(os, "replace", full)
+        expected = "epoch-000004 cannot be written (No space left on device): free disk space"
+    else:
+        loss = trainer_module.denoising_loss
+        monkeypatch.setattr(trainer_module, "denoising_loss", lambda *arguments: loss(*arguments) * float("nan"))
+        expected = "the denoiser's loss or gradient stopped being finite"
+    result = cli("train", "--resume", run, "--schedule.epochs", "4")
+    told = result.err.splitlines(keepends=True)[-1]
+    assert_told(
+        Result(result.status, result.out, told),
+        expected,
+        f"; the newest checkpoint is of epoch 3, go on with `diamond train --resume {run}`",
+    )
+    assert "Traceback" not in result.err
+
+
+# What works
+
+
+def test_a_run_from_its_first_step_to_its_report(cli: Cli, tmp_path: Path) -> None:
+    """Train, go on, score, dream, report: each finds the newest run by itself."""
+    options = [
+        word
+        for name, value in tiny_runs.TINY.items()
+        if name != "preset"
+        for word in (
+            [f"--{name}", str(value)] if not isinstance(value, bool) else ["--" + re.sub(r"(\w+)$", r"no-\1", name)]
+        )
+    ]
+    trained = cli("train", "--preset", "debug", *options, "--seed", "3", "--run", "runs/mine", "--device", "cpu")
+    assert trained.status == 0, trained.err
+    assert trained.err.startswith("training in runs/mine (preset debug, diamond/Catch-v0)\n")
+    assert re.search(
+        r"^trained in the dream +mean return -?[\d.]+ \[.*\] \(95 % interval, 2 games\)$", trained.out, re.M
+    )
+    assert trained.out.splitlines()[-1] == f"report: {Path('runs/mine/report.html')}"
+    run = RunFolder.open(Path("runs/mine"))
+    assert (run.config.seed, run.config.compute.device) == (3, "cpu")
+
+    more = cli("train", "--resume", "--schedule.epochs", "3")
+    assert more.status == 0, more.err
+    assert more.err.startswith("going on with runs/mine")
+    assert RunFolder.open(run.path).config.schedule.epochs == 3
+
+    scored = cli("evaluate", "--episodes", "3", "--mode", "greedy", "--max-steps", "5", "--json", "scores.json")
+    assert re.fullmatch(r"diamond/Catch-v0: mean return \S+ \[.*\] \(95 % interval, 3 games\)\n", scored.out)
+    scores = json.loads(Path("scores.json").read_text(encoding="utf-8"))["trained"]
+    assert (scores["n"], scores["mode"], scores["max_episode_steps"]) == (3, "greedy", 5)
+
+    dreamed = cli("dream", "--steps", "4", "--out", "dream.mp4")
+    assert dreamed.out == "dream.mp4: 4 steps of diamond/Catch-v0, real beside dreamed\n"
+    assert Path("dream.mp4").stat().st_size > 500
+
+    reported = cli("report", "--out", "page.html")
+    assert reported.out == "report: page.html\n"
+    assert "<html" in Path("page.html").read_text(encoding="utf-8")
+
+
+def test_without_a_verb_the_verbs_are_told(cli: Cli) -> None:
+    for words in ([], ["-h"], ["--help"]):
+        result = cli(*words)
+        assert result.status == 0
+        assert all(re.search(rf"^  {verb} +\w", result.out, re.M) for verb in VERBS)
+
+
+def test_the_version_is_told(cli: Cli) -> None:
+    assert cli("--version") == Result(0, f"{__version__}\n", "")
+
+
+def test_presets_are_listed_with_their_meaning_and_the_default(cli: Cli) -> None:
+    result = cli("presets")
+    assert result.status == 0
+    for line, (name, make) in zip(result.out.splitlines(), PRESETS.items(), strict=True):
+        assert line.startswith(f"{name} ")
+        assert (make.__doc__ or "").split("\n")[0] in line
+        assert line.endswith("(the default)") == (name == DEFAULT_PRESET)
+
+
+# Help
+
+
+def field_meanings() -> dict[tuple[str, str], str]:
+    """The text below every field of the configuration, by class and field."""
+    meanings = {}
+    for node in ast.walk(ast.parse(inspect.getsource(diamond.config))):
+        if isinstance(node, ast.ClassDef):
+            for statement, text in zip(node.body, node.body[1:], strict=False):
+                if isinstance(statement, ast.AnnAssign) and isinstance(text, ast.Expr):
+                    assert isinstance(statement.target, ast.Name)
+                    assert isinstance(text.value, ast.Constant)
+                    meanings[node.name, statement.target.id] = text.value.value
+    return meanings
+
+
+def as_words(text: str) -> str:
+    """Text without what a page adds to it: frames, colours, line breaks."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─`]", " ", text).split())
+
+
+def test_help_shows_every_hyper_parameter_with_its_meaning_and_value(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    result = cli("train", "--help")
+    assert result.status == 0
+    page = as_words(result.out)
+    for name in flatten(Config()):
+        assert f"--{name.replace('_', '-').rstrip('-')} " in page, name
+    meanings = field_meanings()
+    assert len(meanings) > 60
+    for field, meaning in meanings.items():
+        assert as_words(meaning) in page, field
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(cli: Cli, verb: str) -> None:
+    result = cli(verb, "--help")
+    assert result.status == 0
+    assert result.err == ""
+    page, kind = as_words(result.out), VERBS[verb][0]
+    assert as_words((kind.__doc__ or "").split("\n")[0]) in page
+    assert f"usage: diamond {verb}" in page
+
+
+def test_help_shows_the_values_of_the_preset_named(cli: Cli) -> None:
+    for name, make in PRESETS.items():
+        page = as_words(cli("train", "--preset", name, "--help").out)
+        learning_rate = make().updates.actor_critic.batch_size
+        assert re.search(rf"--updates.actor-critic.batch-size INT [^-]*\(default: {learning_rate}\)", page)
+        assert f"--schedule.epochs INT Epochs in the whole run. (default: {make().schedule.epochs})" in page
