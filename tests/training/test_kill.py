@@ -1,0 +1,117 @@
+"""A run survives any death: killed again and again, at random moments and while it writes, it ends as if nothing was."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tiny_runs import TINY, assert_same_run, newest, resume, start
+
+from diamond.training.checkpoint import PARTIAL, PREFIX
+
+pytestmark = pytest.mark.slow
+
+KILLS = 20
+ENDLESS = {"schedule.epochs": 100_000, "collection.steps_per_epoch": 7}
+"""Epochs of a few steps and updates, a checkpoint after each: much of the time, one is being written."""
+COMMAND = (sys.executable, "-W", "error", "-c", "from diamond.cli import main; main()", "train")
+BEGUN = ("training in", "going on with")
+
+
+def options() -> list[str]:
+    """The tiny configuration, in words for the command line."""
+    words = ["--preset", "debug"]
+    for name, value in (TINY | ENDLESS).items():
+        if name == "preset":
+            continue
+        option = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            group, _, field = option.rpartition(".")
+            words.append(f"{group}.{'' if value else 'no-'}{field}")
+        else:
+            words += [option, str(value)]
+    return words
+
+
+@contextmanager
+def training(run: Path) -> Iterator[subprocess.Popen[str]]:
+    """The command at work: begun, or begun again if the run is there; killed in the end if it still lives."""
+    words = ["--resume", str(run)] if run.exists() else [*options(), "--run", str(run)]
+    with subprocess.Popen([*COMMAND, *words], stderr=subprocess.PIPE, text=True, encoding="utf-8") as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_until_begun(process: subprocess.Popen[str]) -> None:
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert line.startswith(BEGUN), line + process.stderr.read()
+
+
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    while not condition():
+        assert process.poll() is None, process.stderr
+        time.sleep(0.0005)
+
+
+def test_a_run_survives_kills_at_random_moments_and_during_writes(tmp_path: Path) -> None:
+    """Every third kill may fall before training has begun, every third waits for a checkpoint that is half written."""
+    run, chance, torn, epochs = tmp_path / "run", random.Random(0), 0, [0]
+    checkpoints = run / "checkpoints"
+    for kill in range(KILLS):
+        with training(run) as process:
+            if kill % 3 == 0:
+                time.sleep(chance.uniform(0, 6))
+            else:
+                wait_until_begun(process)
+                time.sleep(chance.uniform(0, 1.5))
+            if kill % 3 == 2:
+                wait_for(lambda: any(checkpoints.glob(f"{PARTIAL}*")), process)
+                time.sleep(chance.uniform(0, 0.01))
+            assert process.poll() is None, process.communicate()
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        torn += any(checkpoints.glob(f"{PARTIAL}*"))
+        if any(checkpoints.glob(f"{PREFIX}*")):
+            epochs.append(newest(run).epoch)
+    assert torn > 0
+    assert epochs == sorted(epochs)
+    assert len(set(epochs)) > KILLS // 4  # the deaths were spread over the run's life
+
+    resume(run, {"schedule.epochs": epochs[-1] + 1})
+    start(tmp_path / "whole", ENDLESS | {"schedule.epochs": epochs[-1] + 1})
+    assert_same_run(run, tmp_path / "whole", but=("disk/",))  # what was set aside takes space too
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_polite_end_names_the_newest_checkpoint(tmp_path: Path, sent: signal.Signals) -> None:
+    run = tmp_path / "run"
+    with training(run) as process:
+        wait_until_begun(process)
+        wait_for(lambda: any((run / "checkpoints").glob(f"{PREFIX}*")), process)
+        process.send_signal(sent)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    newest_epoch = newest(run).epoch
+    assert told.splitlines()[-1] == (
+        f"diamond: stopped; the newest checkpoint is of epoch {newest_epoch}, go on with `diamond train --resume {run}`"
+    )
+    assert "Traceback" not in told
+
+
+def test_a_second_process_is_kept_out(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with training(run) as first:
+        wait_until_begun(first)
+        with training(run) as second:
+            _, told = second.communicate(timeout=60)
+        assert second.returncode == 1
+        assert f"{run} is being written by another process: wait for it or stop it" in told.splitlines()[-1]
+        assert first.poll() is None
