@@ -1,4 +1,4 @@
-"""A run survives any death: killed again and again, at random moments and while it writes, it ends as if nothing was."""
+"""A run may be killed at any moment: it goes on from its newest checkpoint, and ends as the run that nobody killed."""
 
 import random
 import signal
