@@ -107,13 +107,10 @@ def train(args: Train) -> None:
         config = dataclasses.replace(config, compute=dataclasses.replace(config.compute, device=args.device))
     path = args.run
     if args.resume is not None:
-        if path is not None:
-            raise ConfigError(
-                f"--run is {str(path)!r} beside --resume: a resumed run stays in its folder, leave out --run"
-            )
         path = args.resume
-    path = new_run_path(config) if path is None else path
-    if args.resume is None:
+    elif path is None:
+        path = new_run_path(config)
+    else:
         require_free(path)
     progress = Progress()
     try:
@@ -238,7 +235,10 @@ def _base_config(words: list[str]) -> Config:
     """The configuration that overrides apply to: a resumed run's own, else that of the preset named."""
     from diamond.training.run_folder import RunFolder
 
-    if (folder := _value_of("--resume", words)) is not None:
+    run, folder = _value_of("--run", words), _value_of("--resume", words)
+    if folder is not None:
+        if run is not None:
+            raise ConfigError(f"--run is {run!r} beside --resume: a resumed run stays in its folder, leave out --run")
         return RunFolder.open(Path(folder)).config
     return preset(_value_of("--preset", words) or DEFAULT_PRESET)
 
@@ -272,7 +272,8 @@ def _first_sentence(complaint: str, verb: str) -> str:
     first, *others = filter(None, paragraphs)
     first = first.rstrip(".")
     # The group that a value was given in tells more than the field, which may be in several: updates.denoiser.
-    first = re.sub(r"^Error parsing config\.([\w.]+): [\w.]*?(\w+) is ", r"\1.\2 is ", first)
+    if named := re.match(r"Error parsing config\.([\w.-]+): [\w.]*?(\w+) is ", first):
+        first = f"{named[1].replace('-', '_')}.{named[2]} is {first[named.end() :]}"
     close = re.match(r"Perhaps you meant: (--\S+)", "".join(others))
     hint = f"; did you mean {close[1]}?" if close else ""
     return f"{first}{hint} (see `{PROGRAM} {verb} --help`)"
@@ -344,11 +345,13 @@ def _terminate_as_interrupt() -> Iterator[None]:
     def interrupt(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    # Ctrl-C by itself would be ignored in a process that a script started in the background.
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

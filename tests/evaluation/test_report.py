@@ -371,7 +371,7 @@ def test_a_folder_that_is_not_a_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "config.json").write_text("{")
-    for folder, words in (("nowhere", "is not a folder"), ("empty", "is not a run"), ("broken", "is damaged")):
+    for folder, words in (("nowhere", "is not a run"), ("empty", "is not a run"), ("broken", "is damaged")):
         with pytest.raises(RunError, match=words) as caught:
             build_report([tmp_path / folder], tmp_path / "report.html")
         assert folder in str(caught.value) and "\n" not in str(caught.value)

@@ -186,7 +186,7 @@ def contents(path: Path) -> dict[Path, bytes]:
     [
         {"seed": 1},
         {"env.num_envs": 2},
-        {"updates.denoiser.learning_rate": 1e-3},
+        {"updates.denoiser.learning_rate": 2e-3},
         {"collection.steps_per_epoch": 11},
         {"sampler.num_steps": 3},
     ],

@@ -97,7 +97,7 @@ class RunFolder:
         version = facts.get("format")
         if not isinstance(version, int) or version > FORMAT_VERSION:
             raise RunError(
-                f"{path} has run format {version!r}, this release reads up to {FORMAT_VERSION}: "
+                f"{path / 'run.json'} has run format {version!r}, this release reads up to {FORMAT_VERSION}: "
                 f"install diamond-wm {facts.get('diamond', 'of the release that made it')} or newer"
             )
         config = from_dict(read_json(path / "config.json"))

@@ -80,7 +80,7 @@ def read_run(path: Path) -> RunFolder:
         RunError: there is no such folder, or it has no readable `config.json`.
     """
     if not path.is_dir():
-        raise RunError(f"{path} is not a folder: give a run folder, one that holds config.json")
+        raise RunError(f"{path} is not a run: give a folder made by `diamond train`")
     if not (path / "config.json").is_file():
         raise RunError(f"{path} is not a run: it holds no config.json; give the folder that training wrote")
     troubles: list[str] = []
