@@ -410,7 +410,7 @@ def as_words(text: str) -> str:
 
 
 def test_help_shows_every_hyper_parameter_with_its_meaning_and_value(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "100")
     result = cli("train", "--help")
     assert result.status == 0
     page = as_words(result.out)
