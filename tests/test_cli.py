@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 import tiny_runs
+import torch
 
 import diamond.config
 import diamond.training.trainer as trainer_module
+from diamond import api
 from diamond.cli import VERBS, main
 from diamond.config import Config, flatten
 from diamond.presets import DEFAULT_PRESET, PRESETS
@@ -43,11 +45,13 @@ def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("COLUMNS", "100")
 
     def run(*words: str | Path) -> Result:
-        status = 0
+        status, threads = 0, torch.get_num_threads()
         try:
             main([str(word) for word in words])
         except SystemExit as stop:
             status = int(stop.code or 0)
+        finally:
+            torch.set_num_threads(threads)  # a preset may ask for more
         captured = capsys.readouterr()
         return Result(status, captured.out, captured.err)
 
@@ -128,7 +132,7 @@ def assert_told(result: Result, *parts: str) -> None:
         pytest.param("train --sampler.order 3", ["--sampler.order", "'3'", "('1', '2')"], id="no such choice"),
         pytest.param("train --device tpu", ["compute.device is 'tpu'", "choose auto or one of cpu"], id="device"),
         pytest.param("train --compute.device cuda:99", ["cuda:99", "choose auto or one of cpu"], id="device number"),
-        pytest.param("train --run a --resume b", ["--run", "--resume"], id="options that exclude each other"),
+        pytest.param("train --run a --resume b", ["--run is 'a' beside --resume", "leave out --run"], id="two folders"),
         pytest.param("train --resume nowhere", ["nowhere is not a run", "give a folder"], id="no run to resume"),
         pytest.param("train --resume", ["no run found", "diamond train"], id="no newest run to resume"),
         pytest.param("evaluate", ["no run found", "diamond train"], id="no newest run to score"),
@@ -329,31 +333,31 @@ def test_a_run_that_cannot_go_on_says_why_and_where_it_goes_on(
 # What works
 
 
-def test_a_run_from_its_first_step_to_its_report(cli: Cli, tmp_path: Path) -> None:
-    """Train, go on, score, dream, report: each finds the newest run by itself."""
-    options = [
-        word
-        for name, value in tiny_runs.TINY.items()
-        if name != "preset"
-        for word in (
-            [f"--{name}", str(value)] if not isinstance(value, bool) else ["--" + re.sub(r"(\w+)$", r"no-\1", name)]
-        )
+def test_options_reach_the_run_and_scores_are_printed(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    score = {"mean": 12.34, "low": 10.0, "high": 14.0, "n": 20, "human_normalised": 0.4567}
+    others = {"random": score | {"mean": 1.5, "human_normalised": None}, "reference": {"random": 1.7, "human": 30.5}}
+    monkeypatch.setattr(api, "finish", lambda run, progress, device: {"trained": score} | others)
+    options = tiny_runs.as_options(tiny_runs.TINY)
+    result = cli("train", "--preset", "debug", *options, "--seed", "3", "--run", "runs/mine", "--device", "cpu")
+    assert result.status == 0, result.err
+    assert result.err.startswith("training in runs/mine (preset debug, diamond/Catch-v0)\n")
+    assert result.out.splitlines() == [
+        "trained in the dream   mean return 12.3 [10.0, 14.0] (95 % interval, 20 games), human-normalised 0.457",
+        "random policy          mean return 1.5 [10.0, 14.0] (95 % interval, 20 games)",
+        "published references   random 1.7, human 30.5",
+        f"report: {Path('runs/mine/report.html')}",
     ]
-    trained = cli("train", "--preset", "debug", *options, "--seed", "3", "--run", "runs/mine", "--device", "cpu")
-    assert trained.status == 0, trained.err
-    assert trained.err.startswith("training in runs/mine (preset debug, diamond/Catch-v0)\n")
-    assert re.search(
-        r"^trained in the dream +mean return -?[\d.]+ \[.*\] \(95 % interval, 2 games\)$", trained.out, re.M
-    )
-    assert trained.out.splitlines()[-1] == f"report: {Path('runs/mine/report.html')}"
-    run = RunFolder.open(Path("runs/mine"))
-    assert (run.config.seed, run.config.compute.device) == (3, "cpu")
+    expected = tiny_runs.tiny({"seed": 3, "preset": "debug"})
+    assert RunFolder.open(Path("runs/mine")).config == expected
 
-    more = cli("train", "--resume", "--schedule.epochs", "3")
-    assert more.status == 0, more.err
-    assert more.err.startswith("going on with runs/mine")
-    assert RunFolder.open(run.path).config.schedule.epochs == 3
+    result = cli("train", "--resume", "--schedule.epochs", "3")  # the newest run
+    assert result.status == 0, result.err
+    assert result.err.startswith("going on with runs/mine (preset debug, diamond/Catch-v0)\n")
+    assert RunFolder.open(Path("runs/mine")).config == tiny_runs.override(expected, {"schedule.epochs": 3})
 
+
+def test_verbs_take_the_newest_run(cli: Cli, run: Path) -> None:
+    shutil.copytree(run, Path("runs") / "mine")
     scored = cli("evaluate", "--episodes", "3", "--mode", "greedy", "--max-steps", "5", "--json", "scores.json")
     assert re.fullmatch(r"diamond/Catch-v0: mean return \S+ \[.*\] \(95 % interval, 3 games\)\n", scored.out)
     scores = json.loads(Path("scores.json").read_text(encoding="utf-8"))["trained"]
@@ -363,8 +367,7 @@ def test_a_run_from_its_first_step_to_its_report(cli: Cli, tmp_path: Path) -> No
     assert dreamed.out == "dream.mp4: 4 steps of diamond/Catch-v0, real beside dreamed\n"
     assert Path("dream.mp4").stat().st_size > 500
 
-    reported = cli("report", "--out", "page.html")
-    assert reported.out == "report: page.html\n"
+    assert cli("report", "--out", "page.html").out == "report: page.html\n"
     assert "<html" in Path("page.html").read_text(encoding="utf-8")
 
 

@@ -65,6 +65,18 @@ def tiny(changes: Mapping[str, Any] | None = None) -> Config:
     return override(debug(), TINY | dict(changes or {}))
 
 
+def as_options(changes: Mapping[str, Any]) -> list[str]:
+    """The same changes in words for the command line; the preset is another option's business."""
+    words = []
+    for name, value in changes.items():
+        group, _, field = name.replace("_", "-").rpartition(".")
+        if isinstance(value, bool):
+            words.append(f"--{group}.{'' if value else 'no-'}{field}")
+        elif name != "preset":
+            words += [f"--{group}.{field}", str(value)]
+    return words
+
+
 def silent() -> Progress:
     """Progress that nobody sees."""
     return Progress(quiet=True)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from tiny_runs import TINY, assert_same_run, newest, resume, start
+from tiny_runs import TINY, as_options, assert_same_run, newest, resume, start
 
 from diamond.training.checkpoint import PARTIAL, PREFIX
 
@@ -23,25 +23,12 @@ COMMAND = (sys.executable, "-W", "error", "-c", "from diamond.cli import main; m
 BEGUN = ("training in", "going on with")
 
 
-def options() -> list[str]:
-    """The tiny configuration, in words for the command line."""
-    words = ["--preset", "debug"]
-    for name, value in (TINY | ENDLESS).items():
-        if name == "preset":
-            continue
-        option = "--" + name.replace("_", "-")
-        if isinstance(value, bool):
-            group, _, field = option.rpartition(".")
-            words.append(f"{group}.{'' if value else 'no-'}{field}")
-        else:
-            words += [option, str(value)]
-    return words
-
-
 @contextmanager
 def training(run: Path) -> Iterator[subprocess.Popen[str]]:
     """The command at work: begun, or begun again if the run is there; killed in the end if it still lives."""
-    words = ["--resume", str(run)] if run.exists() else [*options(), "--run", str(run)]
+    words = ["--resume", str(run)]
+    if not run.exists():
+        words = ["--preset", "debug", *as_options(TINY | ENDLESS), "--run", str(run)]
     with subprocess.Popen([*COMMAND, *words], stderr=subprocess.PIPE, text=True, encoding="utf-8") as process:
         try:
             yield process

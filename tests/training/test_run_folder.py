@@ -114,15 +114,17 @@ def edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     path.write_text(json.dumps(values), encoding="utf-8")
 
 
-@pytest.mark.parametrize("version", [2, 100, "2", None, 1.5])
-def test_a_run_of_a_newer_release_names_the_release_that_reads_it(run: RunFolder, version: Any) -> None:
+@pytest.mark.parametrize("version", [2, 100])
+def test_a_run_of_a_newer_release_names_the_release_that_reads_it(run: RunFolder, version: int) -> None:
     edit(run.path / "run.json", lambda facts: facts.update(format=version, diamond="9.8.7"))
     with pytest.raises(RunError, match=r"this release reads up to 1: install diamond-wm 9\.8\.7 or newer"):
         RunFolder.open(run.path)
 
 
 @pytest.mark.parametrize("name", ["run.json", "config.json"])
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 1', '{"format": 1}', '{"format": 1, "env": 3}', "\0"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"format": "1"}', '{"format": 1}', '{"format": 1, "env": 3}', '{"format": 1.5}', "\0"]
+)
 def test_damage_is_an_error_that_names_the_file_or_field(run: RunFolder, name: str, content: str) -> None:
     if (name, content) == ("config.json", '{"format": 1}'):
         content = '{"environment": {}}'

@@ -95,7 +95,9 @@ class RunFolder:
             raise RunError(f"{path} is not a run: give a folder made by `diamond train` (it holds run.json)")
         facts = read_json(path / "run.json")
         version = facts.get("format")
-        if not isinstance(version, int) or version > FORMAT_VERSION:
+        if not isinstance(version, int):
+            raise RunError(f"{path / 'run.json'} is damaged (it names no format): restore it from a copy")
+        if version > FORMAT_VERSION:
             raise RunError(
                 f"{path / 'run.json'} has run format {version!r}, this release reads up to {FORMAT_VERSION}: "
                 f"install diamond-wm {facts.get('diamond', 'of the release that made it')} or newer"
