@@ -27,7 +27,7 @@ def atari100k() -> Config:
 
 
 def laptop() -> Config:
-    """Real Atari on two CPU cores in about a quarter of an hour: Ms. Pac-Man in 24x24 pixels, small networks."""
+    """Real Atari for two CPU cores: Ms. Pac-Man in 24x24 pixels, small networks, one denoising step."""
     return Config(
         preset="laptop",
         env=EnvConfig(game="MsPacman", height=24, width=24),
