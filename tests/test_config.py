@@ -1,6 +1,7 @@
 """A configuration is plain data: it survives JSON unchanged, and nonsense in it is refused by name."""
 
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -156,6 +157,24 @@ def test_values_out_of_range_are_named_with_the_remedy(
     assert message.startswith(f"{name} is {next(iter(values.values()))!r}: ")
     assert remedy in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("group", "values", "name"),
+    [
+        ("sampler", {"rho": math.inf}, "sampler.rho"),
+        ("denoiser", {"training_sigma_log_mean": math.nan}, "denoiser.training_sigma_log_mean"),
+        ("updates", {"denoiser": {"learning_rate": "inf"}}, "updates.denoiser.learning_rate"),
+    ],
+)
+def test_numbers_are_finite(group: str, values: dict[str, Any], name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name} is (inf|nan): use a finite number$"):
+        from_dict({group: values})
+
+
+def test_a_limit_may_be_infinite() -> None:
+    config = from_dict({"sampler": {"s_tmax": "inf"}, "updates": {"actor_critic": {"max_gradient_norm": "inf"}}})
+    assert config.sampler.s_tmax == config.updates.actor_critic.max_gradient_norm == math.inf
 
 
 def test_networks_must_fit_the_frames() -> None:

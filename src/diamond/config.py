@@ -6,6 +6,7 @@ read from a file is evaluated. Values out of range raise `ConfigError` as soon a
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -458,6 +459,10 @@ class LoggingConfig:
     """Also log to Weights & Biases; a failure there is reported once and never stops the run."""
 
 
+MAY_BE_INFINITE = ("sampler.s_tmax", "max_gradient_norm")
+"""Ends of the names of fields where infinity means "no limit"."""
+
+
 @dataclass(frozen=True)
 class Config:
     """All hyper-parameters of a run; the defaults are the paper's Atari 100k experiment."""
@@ -481,6 +486,9 @@ class Config:
 
     def __post_init__(self) -> None:
         _require(0 <= self.seed < 2**32, "seed", self.seed, "choose from 0 to 4294967295")
+        for name, value in flatten(self).items():
+            finite = not isinstance(value, float) or math.isfinite(value) or name.endswith(MAY_BE_INFINITE)
+            _require(finite, name, value, "use a finite number")
         smallest = min(self.env.height, self.env.width)
         for name, halvings in (
             ("reward_model.channels", len(self.reward_model.channels) - 1),
