@@ -34,8 +34,9 @@ def records(path: Path, commit: str) -> list[dict[str, Any]]:
         if policy in evaluation:
             score = evaluation[policy]
             rows.append(row(f"{game} return, {policy} policy", score["mean"], score["low"], score["high"], score["n"]))
-    for kind in ("dream", "repeat", "shuffled"):
-        errors = fidelity[kind]
+    curves = {kind: fidelity[kind] for kind in ("dream", "repeat", "shuffled")}
+    curves |= {f"{kind} minus dream, paired": gain for kind, gain in fidelity["gain"].items()}
+    for kind, errors in curves.items():
         for i, horizon in enumerate(fidelity["horizons"]):
             name = f"{game} error on moved pixels, {horizon} steps ahead, {kind} (grey levels)"
             rows.append(row(name, errors["mean"][i], errors["low"][i], errors["high"][i], fidelity["num_segments"][i]))

@@ -204,6 +204,8 @@ def test_a_frozen_dream_is_the_repeated_frame() -> None:
     """And it does not care for actions."""
     found = errors(drawn_world(keep_frame, uneventful), played())
     assert found["dream"] == found["repeat"] == found["shuffled"]
+    nothing = {"mean": [0, 0, 0], "low": [0, 0, 0], "high": [0, 0, 0]}
+    assert found["gain"] == {"repeat": nothing, "shuffled": nothing}
 
 
 def test_shuffling_exchanges_only_what_is_done_after_the_start() -> None:
@@ -231,6 +233,21 @@ def test_each_segment_takes_the_next_ones_actions() -> None:
     found = errors(drawn_world(show, uneventful), held_out, horizons=(1,))
     assert found["dream"]["mean"] == [0]
     assert found["shuffled"]["mean"] == [pytest.approx((200 + 100 + 100) / 3)]
+
+
+def test_the_gain_is_paired() -> None:
+    """A dream off by 5 everywhere, where the last frame is off by 40 or by 100: paired, it saves just 35 or 95."""
+    held_out = played(count=2)
+    held_out.frames[:, CONTEXT - 1] = 100
+    held_out.frames[:, CONTEXT] = np.array([140, 200])[:, None, None, None]
+    held_out.actions[:, CONTEXT - 1] = [0, 1]
+
+    def nearly(frames: Tensor, actions: Tensor) -> Tensor:
+        return frames[:, -1] * 0 + (145 + 60 * actions[:, -1, None, None, None]) / 127.5 - 1
+
+    gain = errors(drawn_world(nearly, uneventful), held_out, horizons=(1,))["gain"]
+    assert gain["repeat"] == {"mean": [65], "low": [35], "high": [95]}
+    assert gain["shuffled"]["mean"] == [pytest.approx((65 + 55) / 2 - 5)]
 
 
 def still(change: int, colour: int = 0) -> HeldOut:

@@ -50,7 +50,11 @@ def fidelity() -> dict[str, Any]:
         name: {"mean": mean, "low": [0.9 * y for y in mean], "high": [1.1 * y for y in mean]}
         for name, mean in curves.items()
     }
-    return {"horizons": [1, 5, 15], "num_segments": [64, 62, 57], **bounds}
+    gain = {
+        name: {"mean": mean, "low": [0.5 * y for y in mean], "high": [1.5 * y for y in mean]}
+        for name, mean in (("repeat", [0.02, 0.04, 0.08]), ("shuffled", [0.005, 0.01, 0.02]))
+    }
+    return {"horizons": [1, 5, 15], "num_segments": [64, 62, 57], **bounds, "gain": gain}
 
 
 def metrics() -> list[dict[str, float]]:
@@ -269,6 +273,7 @@ def test_values_of_any_kind_do_no_harm(make_run: MakeRun, value: Any) -> None:
     record["untrained"]["returns"] = [value]
     errors["dream"]["low"] = errors["repeat"]["mean"] = errors["num_segments"] = errors["unit"] = value
     errors["shuffled"] = value
+    errors["gain"]["repeat"]["low"] = errors["gain"]["shuffled"] = value
     rows[0] |= {"denoiser/loss": value, "env_steps": value, "odd": value, "time/odd": value}
     rows[1]["epoch"] = value
     (run / "evaluation.json").write_text(json.dumps(record))
@@ -329,8 +334,8 @@ def test_no_claim_without_intervals_apart(make_run: MakeRun) -> None:
     run, record, errors = make_run(), evaluation(), fidelity()
     record["random"] = summary(11.0)  # 10 to 12 overlaps 11.5 to 13.5
     record["untrained"] = summary(20.0)
-    errors["repeat"]["low"][1] = 0.0
-    errors["shuffled"]["mean"] = errors["shuffled"]["low"] = errors["shuffled"]["high"] = [0.001, 0.001, 0.001]
+    errors["gain"]["repeat"]["low"][1] = -0.001
+    errors["gain"]["shuffled"] = dict.fromkeys(("mean", "low", "high"), [-0.001, -0.001, -0.001])
     (run / "evaluation.json").write_text(json.dumps(record))
     (run / "fidelity.json").write_text(json.dumps(errors))
     text = Page(render(run)).text
@@ -342,9 +347,9 @@ def test_no_claim_without_intervals_apart(make_run: MakeRun) -> None:
 
 def test_a_horizon_at_which_nothing_moved_is_left_open(make_run: MakeRun) -> None:
     run, errors = make_run(), fidelity()
-    for name in ("dream", "repeat", "shuffled"):
+    for curve in (errors["dream"], errors["repeat"], errors["shuffled"], *errors["gain"].values()):
         for part in ("mean", "low", "high"):
-            errors[name][part][2] = None
+            curve[part][2] = None
     (run / "fidelity.json").write_text(json.dumps(errors))
     page = Page(render(run))
     assert "At every horizon shown, the dream is clearly closer" in page.text

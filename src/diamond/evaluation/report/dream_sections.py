@@ -75,6 +75,8 @@ class _Errors:
     horizons: list[float]
     curves: dict[str, dict[float, _Point]]
     """By kind and horizon; a horizon may lack where nothing moved."""
+    gains: dict[str, dict[float, _Point]]
+    """What the dream saves against the other kinds, on the same segments."""
     unit: str
     segments: str | None
 
@@ -83,9 +85,11 @@ def _read(run: RunFolder) -> _Errors | None:
     record = run.fidelity
     horizons = numbers(record.get("horizons"))
     curves = {name: curve for name in _KINDS if (curve := _curve(record.get(name), horizons))}
+    gain = record.get("gain")
+    gains = {name: _curve(gain.get(name), horizons) for name in _CLAIMS} if isinstance(gain, dict) else {}
     unit = record.get("unit")
     label = _axis_text(unit) if isinstance(unit, str) else "mean error (grey levels)"
-    return _Errors(horizons, curves, label, _count(record.get("num_segments"))) if curves else None
+    return _Errors(horizons, curves, gains, label, _count(record.get("num_segments"))) if curves else None
 
 
 def _curve(record: object, horizons: list[float]) -> dict[float, _Point]:
@@ -144,14 +148,12 @@ def _series(curve: dict[float, _Point], colour: str, dashed: bool) -> Series:
 
 
 def _verdict(errors: _Errors) -> str | None:
-    """Claims only what the intervals bear out."""
+    """Claims only what the intervals of the paired differences bear out."""
     always, otherwise = [], []
     for name, claim in _CLAIMS.items():
         answers: dict[str, list[str]] = {_YES: [], _NO: [], _OPEN: []}
-        for horizon, ours in errors.curves.get("dream", {}).items():
-            theirs = errors.curves.get(name, {}).get(horizon)
-            if theirs is not None:
-                answers[_compare(ours, theirs)].append(f"+{number_text(horizon)}")
+        for horizon, gain in errors.gains.get(name, {}).items():
+            answers[_answer(gain)].append(f"+{number_text(horizon)}")
         given = {answer: where for answer, where in answers.items() if where}
         if set(given) == {_YES}:
             always.append(claim)
@@ -162,26 +164,29 @@ def _verdict(errors: _Errors) -> str | None:
     return " ".join(first + otherwise) or None
 
 
-def _compare(ours: _Point, theirs: _Point) -> str:
-    if ours.low is None or ours.high is None or theirs.low is None or theirs.high is None:
+def _answer(gain: _Point) -> str:
+    if gain.low is None or gain.high is None:
         return _OPEN
-    return _YES if ours.high < theirs.low else _NO if ours.low > theirs.high else _OPEN
+    return _YES if gain.low > 0 else _NO if gain.high < 0 else _OPEN
 
 
 def _table(measured: list[tuple[RunFolder, _Errors]], several: bool) -> Html:
-    def cell(errors: _Errors, name: str, horizon: float) -> str:
-        point = errors.curves.get(name, {}).get(horizon)
+    def cell(curves: dict[str, dict[float, _Point]], name: str, horizon: float) -> str:
+        point = curves.get(name, {}).get(horizon)
         return "\N{EN DASH}" if point is None else interval_text(*point)
 
     rows = [
         [
             f"{run.name}, +{number_text(horizon)}" if several else f"+{number_text(horizon)}",
-            *(cell(errors, name, horizon) for name in _KINDS),
+            *(cell(errors.curves, name, horizon) for name in _KINDS),
+            *(cell(errors.gains, name, horizon) for name in _CLAIMS),
         ]
         for run, errors in measured
         for horizon in errors.horizons
     ]
-    return table(["Steps ahead", *(label for label, _ in _KINDS.values())], rows, range(1, 4))
+    labels = [label for label, _ in _KINDS.values()]
+    saved = ["Saved against repeating", "Saved against shuffled"]
+    return table(["Steps ahead", *labels, *saved], rows, range(1, 1 + len(labels) + len(saved)))
 
 
 def _media(run: RunFolder, several: bool) -> Html:
