@@ -42,6 +42,7 @@ def records(path: Path, commit: str) -> list[dict[str, Any]]:
             rows.append(row(name, errors["mean"][i], errors["low"][i], errors["high"][i], fidelity["num_segments"][i]))
     cost = evaluation["cost"]
     rows.append(row("wall time of training (s)", cost["training_seconds"]))
+    rows += [row(f"wall time of {phase} (s)", seconds) for phase, seconds in cost["phase_seconds"].items()]
     rows.append(row("wall time of scoring and report (s)", cost["finishing_seconds"]))
     rows.append(row("peak memory (bytes)", cost["peak_memory_bytes"]))
     return rows

@@ -336,7 +336,12 @@ def test_a_run_that_cannot_go_on_says_why_and_where_it_goes_on(
 def test_options_reach_the_run_and_scores_are_printed(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     score = {"mean": 12.34, "low": 10.0, "high": 14.0, "n": 20, "human_normalised": 0.4567}
     others = {"random": score | {"mean": 1.5, "human_normalised": None}, "reference": {"random": 1.7, "human": 30.5}}
-    monkeypatch.setattr(api, "finish", lambda run, progress, device: {"trained": score} | others)
+    cost = {
+        "phase_seconds": {"collect": 2.4, "actor_critic": 130.0},
+        "finishing_seconds": 5.0,
+        "peak_memory_bytes": 84e8,
+    }
+    monkeypatch.setattr(api, "finish", lambda run, progress, device: {"trained": score, "cost": cost} | others)
     options = tiny_runs.as_options(tiny_runs.TINY)
     result = cli("train", "--preset", "debug", *options, "--seed", "3", "--run", "runs/mine", "--device", "cpu")
     assert result.status == 0, result.err
@@ -345,6 +350,8 @@ def test_options_reach_the_run_and_scores_are_printed(cli: Cli, monkeypatch: pyt
         "trained in the dream   mean return 12.3 [10.0, 14.0] (95 % interval, 20 games), human-normalised 0.457",
         "random policy          mean return 1.5 [10.0, 14.0] (95 % interval, 20 games)",
         "published references   random 1.7, human 30.5",
+        "time                   collect 2 s, actor critic 2 min, scoring and report 5 s",
+        "peak memory            8.4 GB",
         f"report: {Path('runs/mine/report.html')}",
     ]
     expected = tiny_runs.tiny({"seed": 3, "preset": "debug"})

@@ -7,6 +7,7 @@ dreams = diamond.dream("runs/my-run", num_envs=4)   # a gymnasium.vector.VectorE
 import contextlib
 import time
 from collections.abc import Callable
+from math import fsum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +30,7 @@ from diamond.imagination.world_model_env import WorldModelEnv
 from diamond.interop.published import load_published
 from diamond.segments import Segment
 from diamond.training import checkpoint
-from diamond.training.metrics import peak_memory, read_metrics
+from diamond.training.metrics import PHASES, peak_memory, read_metrics
 from diamond.training.run_folder import RunFolder, newest_run
 from diamond.training.streams import derive_seed
 
@@ -208,7 +209,8 @@ def finish(run: RunFolder, progress: Callable[[str], None], device: str = "auto"
     _compare_dream(run, agent, progress)
     rows = read_metrics(run.metrics)
     evaluation["cost"] = {
-        "training_seconds": sum(row["time/epoch_seconds"] for row in rows),
+        "training_seconds": fsum(row["time/epoch_seconds"] for row in rows),
+        "phase_seconds": {name: fsum(row.get(f"time/{name}_seconds", 0) for row in rows) for name in PHASES},
         "finishing_seconds": time.monotonic() - started,
         "peak_memory_bytes": peak_memory(),
     }

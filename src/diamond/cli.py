@@ -123,6 +123,7 @@ def train(args: Train) -> None:
         print(f"{PROGRAM}: stopped{hint}", file=sys.stderr)
         raise SystemExit(130) from None
     _print_scores(evaluation)
+    _print_cost(evaluation["cost"])
     print(f"report: {run.path / 'report.html'}")
 
 
@@ -314,6 +315,15 @@ def _print_scores(evaluation: dict[str, Any]) -> None:
     reference = evaluation.get("reference")
     if reference is not None:
         print(f"{'published references':22} random {reference['random']}, human {reference['human']}")
+
+
+def _print_cost(cost: dict[str, Any]) -> None:
+    from diamond.training.progress import duration
+
+    spent = {name.replace("_", " "): seconds for name, seconds in cost["phase_seconds"].items()}
+    spent["scoring and report"] = cost["finishing_seconds"]
+    print(f"{'time':22} {', '.join(f'{name} {duration(seconds)}' for name, seconds in spent.items())}")
+    print(f"{'peak memory':22} {cost['peak_memory_bytes'] / 1e9:.1f} GB")
 
 
 def _last_checkpoint(path: Path) -> str:

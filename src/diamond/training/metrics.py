@@ -15,6 +15,8 @@ from diamond.config import Config, to_dict
 from diamond.files import cannot_write, write_bytes
 
 Row = dict[str, float | int]
+PHASES = ("collect", "denoiser", "reward_model", "actor_critic", "evaluation")
+"""What an epoch spends its time on, in order; a row has `time/<phase>_seconds` where the phase ran."""
 
 
 class Mean:
