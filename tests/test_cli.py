@@ -99,7 +99,7 @@ def assert_told(result: Result, *parts: str) -> None:
     [
         pytest.param("trian", ["'trian'", "choose one of train, evaluate, dream, report, presets"], id="verb"),
         pytest.param("train --preset papre", ["preset is 'papre'", *PRESETS], id="preset"),
-        pytest.param("train --env.game Pongg", ["env.game is 'Pongg'", "did you mean Pong?"], id="game"),
+        pytest.param("train --preset debug --env.game Pongg", ["env.game is 'Pongg'", "did you mean Pong?"], id="game"),
         pytest.param("train --env.id Nothing-v0", ["env.id is 'Nothing-v0'"], id="environment"),
         pytest.param(
             "train --env.id CartPole-v1", ["CartPole-v1", "not RGB images", "wrap it"], id="environment without images"

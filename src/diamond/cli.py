@@ -241,7 +241,14 @@ def _base_config(words: list[str]) -> Config:
         if run is not None:
             raise ConfigError(f"--run is {run!r} beside --resume: a resumed run stays in its folder, leave out --run")
         return RunFolder.open(Path(folder)).config
-    return preset(_value_of("--preset", words) or DEFAULT_PRESET)
+    config = preset(_value_of("--preset", words) or DEFAULT_PRESET)
+    game = _value_of("--env.game", words)
+    if game is not None and config.env.id is not None and _value_of("--env.id", words) is None:
+        raise ConfigError(
+            f"env.game is {game!r}, but the preset {config.preset} plays {config.env.id} in "
+            f"{config.env.height}x{config.env.width} pixels: for an Atari game choose --preset atari100k"
+        )
+    return config
 
 
 def _name_resumed_run(words: list[str]) -> list[str]:

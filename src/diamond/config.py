@@ -185,6 +185,9 @@ class DenoiserConfig:
     """Smallest noise level in training."""
     training_sigma_max: float = 20.0
     """Largest noise level in training."""
+    final_frames: bool = False
+    """Whether the true last frame of each episode is learned too. The paper's denoiser never sees it, so its dream
+    cannot show what only a game's end shows, such as a ball below the paddle."""
     published: bool = False
     """Reproduce two quirks of the published code, for weights trained by it: frames are rounded down to the pixel
     grid, and a sampler with churn tells the network the noise level before churn."""

@@ -27,25 +27,23 @@ def atari100k() -> Config:
 
 
 def laptop() -> Config:
-    """Real Atari for two CPU cores: Ms. Pac-Man in 24x24 pixels, small networks, one denoising step."""
+    """MinAtar Breakout for two CPU cores: 10x10 pixels, small networks, the paper's sampler."""
     return Config(
         preset="laptop",
-        env=EnvConfig(game="MsPacman", height=24, width=24),
+        env=EnvConfig(id="MinAtar/Breakout-v1", height=10, width=10, max_episode_steps=5_000),
         collection=CollectionConfig(
-            first_epoch_min_steps=5_000, first_epoch_max_steps=6_000, steps_per_epoch=400, total_steps=12_000
+            first_epoch_min_steps=5_000, first_epoch_max_steps=6_000, steps_per_epoch=500, total_steps=15_000
         ),
         denoiser=DenoiserConfig(
-            unet=_unet(channels=(16, 16, 32), condition_channels=64),
+            unet=_unet(channels=(32, 32), condition_channels=64),
             autoregressive_steps=1,
-            # One denoising step only ever meets the highest noise level, so training stays near it.
-            training_sigma_log_mean=1.2,
-            training_sigma_log_std=0.8,
+            final_frames=True,
         ),
-        sampler=SamplerConfig(num_steps=1),
-        reward_model=_reward_model((8, 16, 32), condition_channels=64, lstm_size=128, segment_length=10),
+        sampler=SamplerConfig(num_steps=3),
+        reward_model=_reward_model((16, 32), condition_channels=64, lstm_size=128, segment_length=19),
         actor_critic=ActorCriticConfig(
-            channels=(16, 32, 32),
-            downsample=(True, True, True),
+            channels=(16, 32),
+            downsample=(True, True),
             lstm_size=128,
             entropy_weight=0.01,
             burn_in_gradient=False,
@@ -57,11 +55,11 @@ def laptop() -> Config:
         schedule=ScheduleConfig(
             epochs=15,
             evaluate_every=5,
-            evaluation_episodes=8,
-            final_episodes=40,
+            evaluation_episodes=16,
+            final_episodes=100,
             checkpoint_every=1,
             keep_every=0,
-            baseline_selection_games=4,
+            baseline_selection_games=10,
         ),
         compute=ComputeConfig(threads=2),
     )

@@ -302,6 +302,21 @@ def test_the_final_frame_is_shown_to_the_reward_model_alone(end: str) -> None:
     assert not (codes(replay.sample(200, 6, seeded(), PAPER)) == torch.tensor([0, 4, 255])).all(dim=-1).any()
 
 
+@pytest.mark.parametrize("end", [TERMINATES, TRUNCATES, GOES_ON])
+def test_the_final_frame_can_be_asked_for(end: str) -> None:
+    segment = replay_of(4, end=end).sample(5_000, 2, seeded(), (), final_frames=True)
+    targets = codes(segment)[:, -1]
+    assert segment.valid[:, -1].all()
+    # Of five frames each, drawn step and shift: place 0 is the last of a segment only without a shift.
+    counts = Counter(targets[:, 1].tolist())
+    shares = [counts[place] / 5_000 for place in range(5)]
+    assert shares == pytest.approx([0.1, 0.2, 0.2, 0.2, 0.3], abs=0.03)
+    is_final = targets[:, 1] == 4
+    assert torch.equal(codes(segment)[is_final, 0, 1], torch.full((int(is_final.sum()),), 3))
+    assert not segment.terminated[is_final, -1].any()  # the end belongs to the action before it
+    assert segment.terminated[is_final, 0].all() == (end == TERMINATES)
+
+
 @settings(max_examples=40)
 @given(script=scripts(), length=st.integers(1, 6), seed=st.integers(0, 999))
 def test_every_valid_transition_has_its_true_successor(script: list[tuple[str, ...]], length: int, seed: int) -> None:

@@ -16,6 +16,7 @@ from diamond.errors import EnvError
 KINDS = {
     "atari": EnvConfig(game="Breakout", height=24, width=20, max_episode_steps=70),
     "catch": EnvConfig(id="diamond/Catch-v0", height=8, width=12, max_episode_steps=30),
+    "minatar": EnvConfig(id="MinAtar/Breakout-v1", height=10, width=10, max_episode_steps=15),
     "minigrid": EnvConfig(id="MiniGrid-Empty-5x5-v0", height=20, width=28, max_episode_steps=40),
 }
 

@@ -202,6 +202,7 @@ def test_without_discrete_actions_the_error_names_a_wrapper(register: Register) 
         ("BabyAI-GoToRedBall-v0", "minigrid", "minigrid"),
         ("CarRacing-v3", "Box2D", r"gymnasium\[box2d\]"),
         ("VizdoomBasic-v1", "vizdoom", "vizdoom"),
+        ("MinAtar/Breakout-v1", "minatar", "minatar"),
     ],
 )
 def test_a_missing_package_gives_the_pip_line(

@@ -206,26 +206,36 @@ class Replay:
     # Sampling
 
     def sample(
-        self, batch_size: int, length: int, generator: torch.Generator, age_weights: tuple[float, ...]
+        self,
+        batch_size: int,
+        length: int,
+        generator: torch.Generator,
+        age_weights: tuple[float, ...],
+        *,
+        final_frames: bool = False,
     ) -> Segment:
         """Segments to predict frames in and to start dreams from.
 
         An episode is drawn by `age_weights`, see `episode_weights`, then a uniform step in it, then where in the
         segment that step sits. The segment never reaches past the episode's last action, so the true final frame is
-        not shown; before the episode's start there is padding.
+        not shown unless `final_frames` says so; before the episode's start there is padding.
 
         Args:
             batch_size: b.
             length: t, frames per segment.
             generator: on the CPU; the only source of randomness.
             age_weights: share of samples of each age group, oldest first; empty to weight by length.
+            final_frames: draw from all frames of an episode, with its true final one (the newest of an unfinished
+                episode), which then is valid without an action of its own.
 
         Raises:
             DataError: there is no step yet.
         """
-        first_slot, num_steps, step, shift = self._draw(batch_size, length, generator, age_weights)
-        stop = torch.minimum(num_steps, step + 1 + shift)
-        return self._gather(first_slot, num_steps, stop - length, length)
+        first_slot, num_frames, step, shift = self._draw(
+            batch_size, length, generator, age_weights, beyond=int(final_frames)
+        )
+        stop = torch.minimum(num_frames, step + 1 + shift)
+        return self._gather(first_slot, num_frames, stop - length, length)
 
     def sample_transitions(
         self, batch_size: int, length: int, generator: torch.Generator, age_weights: tuple[float, ...]
@@ -239,9 +249,15 @@ class Replay:
         return self._gather(first_slot, num_steps, step - shift, length)
 
     def _draw(
-        self, batch_size: int, length: int, generator: torch.Generator, age_weights: tuple[float, ...]
+        self,
+        batch_size: int,
+        length: int,
+        generator: torch.Generator,
+        age_weights: tuple[float, ...],
+        beyond: int = 0,
     ) -> tuple[Int64[Tensor, " b"], Int64[Tensor, " b"], Int64[Tensor, " b"], Int64[Tensor, " b"]]:
-        """First slot and steps of random episodes, a uniform step in each, and a uniform shift in 0..length - 1."""
+        """First slot and steps (plus `beyond`) of random episodes, a uniform one of these steps in each, and a uniform
+        shift in 0..length - 1."""
         if self.num_steps == 0:
             raise DataError("the replay is empty: collect at least 1 step before training")
         if self._table is None:
@@ -253,7 +269,7 @@ class Replay:
         # A 53-bit uniform number below 1 times x rounds to less than x, so no index below can reach its bound.
         uniform = torch.rand(3, batch_size, dtype=torch.float64, generator=generator)
         episode = torch.searchsorted(cumulative, uniform[0] * cumulative[-1], right=True)
-        num_steps = table.num_steps[episode]
+        num_steps = table.num_steps[episode] + beyond
         step, shift = (uniform[1] * num_steps).long(), (uniform[2] * length).long()
         return table.first_slot[episode], num_steps, step, shift
 

@@ -9,6 +9,7 @@ from gymnasium import error
 from gymnasium.spaces import Box, Discrete
 
 from diamond.config import EnvConfig
+from diamond.envs import minatar
 from diamond.envs.base import Frame, Game, Outcome, RealEnv
 from diamond.envs.resize import AreaResize
 from diamond.errors import EnvError
@@ -19,6 +20,7 @@ _PACKAGES = {
     "ALE/": ("ale_py", "ale-py"),
     "Vizdoom": ("vizdoom.gymnasium_wrapper", "vizdoom"),
     "CarRacing-": ("Box2D", "gymnasium[box2d]"),
+    minatar.PREFIX: ("minatar", "minatar"),
 }
 """Id prefix -> module that registers or runs such environments, and what pip calls it."""
 
@@ -58,8 +60,8 @@ def action_meanings(env: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
     assert isinstance(env.action_space, Discrete)
     count = int(env.action_space.n)
     names: list[str] = []
-    if hasattr(env.unwrapped, "get_action_meanings"):
-        names = [str(name) for name in env.unwrapped.get_action_meanings()]
+    if env.has_wrapper_attr("get_action_meanings"):
+        names = [str(name) for name in env.get_wrapper_attr("get_action_meanings")()]
     elif hasattr(env.unwrapped, "actions"):  # MiniGrid: an enumeration
         names = [str(getattr(action, "name", action)).upper() for action in env.unwrapped.actions]
     return tuple(names) if len(names) == count else tuple(f"ACTION {i}" for i in range(count))
@@ -68,7 +70,8 @@ def action_meanings(env: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
 def make_gymnasium_env(cfg: EnvConfig, num_envs: int) -> RealEnv:
     """n environments of `cfg.id`.
 
-    MiniGrid and BabyAI show their own partial view as an image (their `RGBImgPartialObsWrapper` and `ImgObsWrapper`).
+    MiniGrid and BabyAI show their own partial view as an image (their `RGBImgPartialObsWrapper` and `ImgObsWrapper`),
+    MinAtar each kind of object in a colour (`minatar`).
 
     Raises:
         EnvError: the id is unknown, a package is missing, observations are not images or actions are not discrete.
@@ -99,6 +102,8 @@ def _make_one(name: str) -> gymnasium.Env[Any, Any]:
         from minigrid.wrappers import ImgObsWrapper, RGBImgPartialObsWrapper
 
         env = ImgObsWrapper(RGBImgPartialObsWrapper(env))
+    if name.startswith(minatar.PREFIX):
+        env = minatar.MinAtarPictures(env)
     _check_spaces(name, env)
     return env
 
@@ -112,6 +117,8 @@ def _import_package_of(name: str) -> None:
                 raise EnvError(
                     f"env.id is {name!r}: it needs the package {package}; run `pip install {package}`"
                 ) from reason
+    if name.startswith(minatar.PREFIX):
+        minatar.register()
 
 
 def _check_spaces(name: str, env: gymnasium.Env[Any, Any]) -> None:

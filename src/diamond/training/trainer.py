@@ -78,7 +78,11 @@ class Trainer:
         cfg, learner = self.config.denoiser, self.learners["denoiser"]
         length = cfg.context_length + cfg.autoregressive_steps
         segment = self.replay.sample(
-            learner.cfg.batch_size, length, self.streams["denoiser_batches"], self.config.replay.age_weights
+            learner.cfg.batch_size,
+            length,
+            self.streams["denoiser_batches"],
+            self.config.replay.age_weights,
+            final_frames=cfg.final_frames,
         )
         shape = segment.frames[:, cfg.context_length :].shape
         sigma, noise = draw_training_noise(shape, cfg, self.streams["denoiser_noise"])
