@@ -23,7 +23,7 @@ PROGRAM = "diamond"
 
 @dataclass(frozen=True)
 class Train:
-    """Train an agent in its own dream; with no argument, a small one on real Atari that suits a laptop."""
+    """Train an agent in its own dream; with no argument, a small one that suits a laptop, on MinAtar Breakout."""
 
     config: Annotated[Config, tyro.conf.arg(name="")]
     run: Path | None = None
