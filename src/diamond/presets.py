@@ -62,7 +62,8 @@ def laptop() -> Config:
             keep_every=0,
             baseline_selection_games=10,
         ),
-        # A second thread makes networks this small a seventh faster on an idle machine and many times slower on a busy one.
+        # A second thread speeds networks this small up by a seventh on an idle machine and slows them down many times on
+        # a busy one.
         compute=ComputeConfig(threads=1),
     )
 
