@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_RUN_HERE = {"python3 -m venv", ". .venv/bin/activate", "pip install", "pre-commit install", "pytest", ".ci/run"}
 """Beginnings of commands that install or that run the tests themselves."""
-SMALL = {"--preset": "debug", "--episodes": "2", "--steps": "4", "--schedule.epochs": "4"}
+SMALL = {"--preset": "debug", "--episodes": "2", "--steps": "4", "--schedule.epochs": "4", "--seconds": "0.01"}
 """Options replaced by small values."""
 
 
@@ -53,7 +53,7 @@ def in_small(words: list[str]) -> list[str]:
     arguments = words[1:]
     for i, option in enumerate(arguments[:-1]):
         arguments[i + 1] = SMALL.get(option, arguments[i + 1])
-    if arguments[0] == "train" and not {"--preset", "--resume"} & set(arguments):
+    if arguments[0] in ("train", "bench") and not {"--preset", "--resume"} & set(arguments):
         arguments[1:1] = ["--preset", "debug"]
     return arguments
 

@@ -91,6 +91,21 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Bench:
+    """Measure how fast this machine trains and dreams, beside what a matrix product and a copy reach on it."""
+
+    config: Annotated[Config, tyro.conf.arg(name="")]
+    blocks: int = 5
+    """Measurements of each figure; the median is printed, the lowest and the highest beside it."""
+    seconds: float = 1.0
+    """Least duration of a measurement."""
+    json: Path | None = None
+    """Also write all figures to this file."""
+    device: str | None = None
+    """Short for --compute.device."""
+
+
+@dataclass(frozen=True)
 class Presets:
     """List the presets of `diamond train`."""
 
@@ -102,9 +117,7 @@ def train(args: Train) -> None:
     from diamond.training.progress import Progress
     from diamond.training.run_folder import new_run_path, require_free
 
-    config = args.config
-    if args.device is not None:
-        config = dataclasses.replace(config, compute=dataclasses.replace(config.compute, device=args.device))
+    config = _on_device(args)
     path = args.run
     if args.resume is not None:
         path = args.resume
@@ -178,6 +191,22 @@ def report(args: Report) -> None:
     print(f"report: {build_report(runs, out)}")
 
 
+def bench(args: Bench) -> None:
+    """Speeds of this machine."""
+    from diamond import benchmarking
+    from diamond.files import write_json
+
+    if args.blocks < 1:
+        raise ConfigError(f"--blocks is {args.blocks}: measure at least 1")
+    if not 0 < args.seconds < float("inf"):
+        raise ConfigError(f"--seconds is {args.seconds}: use a positive number")
+    _require_writable(args.json)
+    measured = benchmarking.bench(_on_device(args), args.blocks, args.seconds, print)
+    if args.json is not None:
+        write_json(args.json, measured)
+    print("\n".join(benchmarking.table(measured)))
+
+
 def presets(args: Presets) -> None:
     """Names and meanings."""
     for name, make in PRESETS.items():
@@ -190,6 +219,7 @@ VERBS: dict[str, tuple[type, Callable[[Any], None]]] = {
     "evaluate": (Evaluate, evaluate),
     "dream": (Dream, dream),
     "report": (Report, report),
+    "bench": (Bench, bench),
     "presets": (Presets, presets),
 }
 
@@ -221,7 +251,7 @@ def _parse(kind: type, verb: str, words: list[str]) -> Any:
     """Typed arguments; what tyro has to say about wrong ones is brought to one line."""
     if kind is Train:
         words = _name_resumed_run(words)
-    default = Train(_base_config(words)) if kind is Train else None
+    default = kind(_base_config(words)) if kind in (Train, Bench) else None
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
@@ -291,6 +321,12 @@ def _overview() -> str:
     lines = [f"usage: {PROGRAM} COMMAND [options]", ""]
     lines += [f"  {name:10} {(kind.__doc__ or '').splitlines()[0]}" for name, (kind, _) in VERBS.items()]
     return "\n".join([*lines, "", f"`{PROGRAM} COMMAND --help` tells more."])
+
+
+def _on_device(args: Train | Bench) -> Config:
+    if args.device is None:
+        return args.config
+    return dataclasses.replace(args.config, compute=dataclasses.replace(args.config.compute, device=args.device))
 
 
 def _which(word: str) -> Any:

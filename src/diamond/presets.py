@@ -62,8 +62,7 @@ def laptop() -> Config:
             keep_every=0,
             baseline_selection_games=10,
         ),
-        # A second thread speeds networks this small up by a seventh on an idle machine and slows them down many times on
-        # a busy one.
+        # A second thread makes networks this small a seventh faster on an idle machine, far slower on a busy one.
         compute=ComputeConfig(threads=1),
     )
 

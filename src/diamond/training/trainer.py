@@ -22,7 +22,7 @@ from diamond.errors import RunError
 from diamond.files import write_atomic
 from diamond.imagination.dream import DreamState, WorldModel, begin
 from diamond.imagination.returns import lambda_returns
-from diamond.imagination.rollout import Carry, draw_window_noise, evaluate_policy, imagine, pool_size
+from diamond.imagination.rollout import Carry, Trajectory, draw_window_noise, evaluate_policy, imagine, pool_size
 from diamond.training.checkpoint import Checkpoint
 from diamond.training.collector import Collected, Collector
 from diamond.training.learner import Learner
@@ -106,16 +106,10 @@ class Trainer:
 
     def update_actor_critic(self) -> Metrics:
         """Dream for one window, then one gradient step of the actor-critic."""
-        config, learner = self.config, self.learners["actor_critic"]
-        cfg, horizon = config.actor_critic, config.imagination.horizon
-        world, policy = self.world_model(), self.agent.actor_critic
+        cfg, learner = self.config.actor_critic, self.learners["actor_critic"]
+        trajectory, pool = self.dream_window()
         with self._autocast():
-            carry = self._carry if self._carry is not None else self._first_carry(world)
-            pool = self._starts(world, pool_size(config.imagination.num_envs, cfg.window, horizon))
-            shape = carry.dream.frames[:, 0].shape
-            noise = draw_window_noise(shape, cfg.window, world, self.streams["dream_noise"])
-            self._carry, trajectory = imagine(world, policy, carry, pool, noise, horizon)
-            logits, values = evaluate_policy(policy, trajectory, pool, cfg.burn_in_gradient)
+            logits, values = evaluate_policy(self.agent.actor_critic, trajectory, pool, cfg.burn_in_gradient)
             returns = lambda_returns(
                 trajectory.rewards,
                 trajectory.next_value,
@@ -133,6 +127,17 @@ class Trainer:
         return {**metrics, **dream}
 
     # Parts
+
+    def dream_window(self) -> tuple[Trajectory, DreamState]:
+        """Dream on for one window, without gradient; returns it and the pool of starts for dreams that end in it."""
+        window, cfg = self.config.actor_critic.window, self.config.imagination
+        world = self.world_model()
+        with self._autocast():
+            carry = self._carry if self._carry is not None else self._first_carry(world)
+            pool = self._starts(world, pool_size(cfg.num_envs, window, cfg.horizon))
+            noise = draw_window_noise(carry.dream.frames[:, 0].shape, window, world, self.streams["dream_noise"])
+            self._carry, trajectory = imagine(world, self.agent.actor_critic, carry, pool, noise, cfg.horizon)
+        return trajectory, pool
 
     def world_model(self) -> WorldModel:
         """The dream as the agent sees it now."""

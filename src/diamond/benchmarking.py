@@ -1,0 +1,240 @@
+"""How fast this machine trains and dreams, and what share of its own ceilings that is.
+
+All kinds of work are timed in turn, block by block, so that a machine whose speed drifts treats them alike. A figure is
+the median over blocks, with the lowest and highest beside it. Nothing here is a test: speeds are measured, never
+asserted.
+
+Units  rates are per second; FLOP counts a multiply-add as two operations, in matrix products, convolutions and
+       attention; the recurrent layers are not counted
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from diamond.compute import choose_device
+from diamond.config import Config
+from diamond.envs import make_env
+from diamond.imagination.dream import begin, draw_noise, dream_step
+from diamond.training.metrics import peak_memory
+from diamond.training.run_folder import machine
+from diamond.training.trainer import Trainer
+
+Row = dict[str, Any]
+"""One measurement: metric, value, low, high, n, and where it applies share_of_matrix_product or share_of_copy."""
+
+MATRIX_SIZE = {"cpu": 2048, "cuda": 8192}
+"""Rows and columns of the matrix product that stands for the most arithmetic this device can do."""
+COPY_BYTES = {"cpu": 2**28, "cuda": 2**31}
+"""Bytes of the copy that stands for the most memory traffic this device can do."""
+REAL_STEPS = 50
+"""Real steps in one call of the timed work, per environment."""
+
+
+@dataclass
+class Work:
+    """Something to time: `run` does `units` of it."""
+
+    metric: str
+    run: Callable[[], object]
+    units: float
+    flop: float = 0.0
+    """Arithmetic of one call."""
+    traffic: float = 0.0
+    """Bytes that one call has to read and write."""
+    invert: bool = False
+    """Give milliseconds a unit in place of units a second."""
+    rates: list[float] = field(default_factory=list)
+    """Calls per second of each block."""
+
+    def time_block(self, seconds: float, wait: Callable[[], None]) -> None:
+        """Repeat the work for at least `seconds`."""
+        wait()
+        start, calls = time.perf_counter(), 0
+        while time.perf_counter() - start < seconds:
+            self.run()
+            wait()
+            calls += 1
+        self.rates.append(calls / (time.perf_counter() - start))
+
+    def row(self, operations: float, bandwidth: float) -> Row:
+        """The figure, beside ceilings in FLOP and bytes per second."""
+        figures = [1000 / (rate * self.units) if self.invert else rate * self.units for rate in self.rates]
+        row = _row(self.metric, statistics.median(figures), min(figures), max(figures), len(figures))
+        calls = statistics.median(self.rates)
+        if self.flop:
+            row["flop_per_second"] = calls * self.flop
+            row["share_of_matrix_product"] = calls * self.flop / operations
+        if self.traffic:
+            row["share_of_copy"] = calls * self.traffic / bandwidth
+        return row
+
+
+def bench(config: Config, blocks: int, seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
+    """Time every part of training `config`, and its dream as a player meets it.
+
+    Args:
+        blocks: measurements of each figure.
+        seconds: least duration of a measurement.
+        say: told what is going on.
+
+    Returns:
+        `machine`, `preset`, `environment`, `results` (rows), JSON-ready.
+
+    Raises:
+        DeviceError, EnvError: the device or the environment is not there.
+    """
+    device = choose_device(config.compute)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(config, make_env(config.env, config.env.num_envs, training=True), Path(folder), device)
+        say(f"playing {config.env.name} for data")
+        trainer.begin()
+        trainer.collect(4 * config.reward_model.segment_length * config.updates.reward_model.batch_size)
+        work = _work(trainer)
+        say(f"timing {len(work)} kinds of work, {blocks} blocks of {seconds:g} s each")
+        for item in work:
+            item.run()  # warm up: caches, compilation, the first carry of the dreams
+        for block in range(blocks):
+            for item in work:
+                item.time_block(seconds, lambda: _wait(device))
+            say(f"block {block + 1} of {blocks} done")
+        trainer.env.close()
+    matrix, copy, *timed = work
+    operations, bandwidth = statistics.median(matrix.rates) * matrix.flop, statistics.median(copy.rates) * copy.traffic
+    results = [item.row(operations, bandwidth) for item in work]
+    results.append(_epoch(config, {item.metric: statistics.median(item.rates) * item.units for item in timed}))
+    results.append(_row("peak memory (bytes)", float(peak_memory())))
+    return {
+        "machine": machine(),
+        "device": str(device),
+        "preset": config.preset,
+        "environment": config.env.name,
+        "blocks": blocks,
+        "seconds_per_block": seconds,
+        "results": results,
+    }
+
+
+def _row(metric: str, value: float, low: float | None = None, high: float | None = None, n: int = 1) -> Row:
+    low, high = (value if low is None else low), (value if high is None else high)
+    return {"metric": metric, "value": value, "low": low, "high": high, "n": n}
+
+
+UPDATES = {
+    "denoiser": "denoiser updates/s",
+    "reward_model": "reward-model updates/s",
+    "actor_critic": "actor-critic updates/s, imagination included",
+}
+"""The metric of each network's update."""
+STEPS = "real environment steps/s, policy included"
+
+
+def _work(trainer: Trainer) -> list[Work]:
+    """Everything that is timed; the two ceilings come first."""
+    config, device = trainer.config, trainer.device
+    updates = {
+        "denoiser": trainer.update_denoiser,
+        "reward_model": trainer.update_reward_model,
+        "actor_critic": trainer.update_actor_critic,
+    }
+    real_steps = REAL_STEPS * config.env.num_envs
+    return [
+        _matrix_product(device),
+        _copy(device),
+        Work(
+            "imagined frames/s",
+            trainer.dream_window,
+            float(config.imagination.num_envs * config.actor_critic.window),
+            _count(trainer.dream_window),
+        ),
+        *(Work(UPDATES[name], update, 1.0, _count(update)) for name, update in updates.items()),
+        Work(STEPS, lambda: trainer.collect(real_steps), float(real_steps)),
+        _replay_batch(trainer),
+        _single_dream(trainer),
+    ]
+
+
+def _matrix_product(device: torch.device) -> Work:
+    size = MATRIX_SIZE.get(device.type, MATRIX_SIZE["cpu"])
+    a, b, out = (torch.ones(size, size, device=device) for _ in range(3))
+    flop = 2.0 * size**3
+    return Work("ceiling: FLOP/s of a matrix product in float32", lambda: torch.mm(a, b, out=out), flop, flop)
+
+
+def _copy(device: torch.device) -> Work:
+    source = torch.ones(COPY_BYTES.get(device.type, COPY_BYTES["cpu"]), dtype=torch.uint8, device=device)
+    target, traffic = torch.empty_like(source), 2.0 * source.nbytes
+    return Work("ceiling: bytes/s of a copy, read and written", lambda: target.copy_(source), traffic, traffic=traffic)
+
+
+def _replay_batch(trainer: Trainer) -> Work:
+    config = trainer.config
+    length = config.denoiser.context_length + config.denoiser.autoregressive_steps
+    generator = torch.Generator().manual_seed(0)
+
+    def draw() -> Any:
+        return trainer.replay.sample(
+            config.updates.denoiser.batch_size, length, generator, config.replay.age_weights
+        ).frames
+
+    frames = draw()
+    return Work("replay batches/s", draw, 1.0, traffic=float(frames.numel() + frames.nbytes))
+
+
+def _single_dream(trainer: Trainer) -> Work:
+    """What a player waits for: the next frame, reward and end of one dream."""
+    world = trainer.world_model()
+    start = trainer.replay.sample(1, trainer.config.denoiser.context_length, torch.Generator().manual_seed(0), ())
+    state = begin(world, start)
+    action = torch.zeros(1, dtype=torch.long, device=trainer.device)
+    noise = draw_noise(state.frames[:, -1].shape, world.sampler_cfg, torch.Generator(trainer.device).manual_seed(0))
+
+    @torch.no_grad()
+    def step() -> object:
+        return dream_step(world, state, action, noise)
+
+    return Work("milliseconds a frame of a single dream", step, 1.0, _count(step), invert=True)
+
+
+def _count(run: Callable[[], object]) -> float:
+    counter = FlopCounterMode(display=False)
+    with counter:
+        run()
+    return float(counter.get_total_flops())
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def _epoch(config: Config, rates: dict[str, float]) -> Row:
+    """A later epoch of the schedule, put together from its parts; evaluations and checkpoints come on top."""
+    seconds = config.collection.steps_per_epoch / rates[STEPS]
+    seconds += sum(getattr(config.updates, name).updates_per_epoch / rates[metric] for name, metric in UPDATES.items())
+    return _row("seconds an epoch, from the rates above", seconds)
+
+
+def table(measured: dict[str, Any]) -> list[str]:
+    """The figures of `bench` as lines of text."""
+    facts = measured["machine"]
+    lines = [
+        f"{measured['environment']}, preset {measured['preset']}, on {measured['device']} "
+        f"({facts['gpu'] or facts['processor']}, {facts['threads']} threads, PyTorch {facts['torch']})",
+        "",
+        f"{'median':>12} {'lowest':>12} {'highest':>12} {'of ceiling':>10}",
+    ]
+    for row in measured["results"]:
+        share = row.get("share_of_matrix_product", row.get("share_of_copy"))
+        figures = " ".join(f"{row[name]:12.4g}" for name in ("value", "low", "high"))
+        lines.append(f"{figures} {'' if share is None else f'{share:.1%}':>10}  {row['metric']}")
+    return lines
