@@ -103,6 +103,10 @@ class Bench:
     """Also write all figures to this file."""
     device: str | None = None
     """Short for --compute.device."""
+    reference: Path | None = None
+    """Checkout of the published code (github.com/eloialonso/diamond at 5bcd159) to time in alternation."""
+    reference_python: str | None = None
+    """Python interpreter for it; by default this one."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +205,9 @@ def bench(args: Bench) -> None:
     if not 0 < args.seconds < float("inf"):
         raise ConfigError(f"--seconds is {args.seconds}: use a positive number")
     _require_writable(args.json)
-    measured = benchmarking.bench(_on_device(args), args.blocks, args.seconds, print)
+    measured = benchmarking.bench(
+        _on_device(args), args.blocks, args.seconds, print, args.reference, args.reference_python
+    )
     if args.json is not None:
         write_json(args.json, measured)
     print("\n".join(benchmarking.table(measured)))

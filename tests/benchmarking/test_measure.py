@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from diamond import benchmarking
-from diamond.benchmarking import STEPS, UPDATES, Work
+from diamond.benchmarking import measure
+from diamond.benchmarking.measure import STEPS, UPDATES, Work
 from diamond.cli import main
 from diamond.presets import preset
 
@@ -38,6 +38,15 @@ def test_a_rate_counts_units_and_a_latency_is_its_inverse() -> None:
     assert (latency["value"], latency["low"], latency["high"]) == (500, 250, 1000)
 
 
+def test_ratios_to_the_published_code_are_taken_block_by_block() -> None:
+    work = Work("frames/s", lambda: None, units=240.0, rates=[2.0, 9.0, 4.0], published_rates=[1.0, 3.0, 4.0])
+    theirs, ratio = work.comparison()
+    assert (theirs["metric"], theirs["value"]) == ("frames/s, published code", 720)
+    assert (ratio["metric"], ratio["value"]) == ("frames/s, times faster than the published code", 2)
+    assert (ratio["low"], ratio["high"], ratio["n"]) == (1, 3, 3)
+    assert Work("frames/s", lambda: None, units=1.0, rates=[1.0]).comparison() == []
+
+
 def test_a_block_lasts_at_least_as_long_as_asked_and_waits_for_the_device() -> None:
     calls: list[str] = []
     work = Work("work", lambda: calls.append("work"), units=1.0)
@@ -50,14 +59,14 @@ def test_a_block_lasts_at_least_as_long_as_asked_and_waits_for_the_device() -> N
 
 def test_arithmetic_is_counted_as_in_the_closed_form() -> None:
     layer, x = torch.nn.Conv2d(3, 5, 3, padding=1), torch.zeros(2, 3, 8, 8)
-    assert benchmarking._count(lambda: layer(x)) == 2 * (2 * 8 * 8 * 5) * (3 * 3 * 3)
+    assert measure._count(lambda: layer(x)) == 2 * (2 * 8 * 8 * 5) * (3 * 3 * 3)
 
 
 def test_an_epoch_is_the_sum_of_its_parts() -> None:
     config = preset("debug")
     rates = {STEPS: 10.0, UPDATES["denoiser"]: 1.0, UPDATES["reward_model"]: 2.0, UPDATES["actor_critic"]: 4.0}
     expected = config.collection.steps_per_epoch / 10 + 3 / 1 + 3 / 2 + 3 / 4
-    assert benchmarking._epoch(config, rates)["value"] == pytest.approx(expected)
+    assert measure._epoch(config, rates)["value"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +76,7 @@ def test_an_epoch_is_the_sum_of_its_parts() -> None:
         ("--seconds 0", "--seconds is 0.0: use a positive number"),
         ("--json nowhere/speed.json", "cannot be written: its folder does not exist"),
         ("--device tpu", "compute.device is 'tpu'"),
+        ("--reference nowhere", "--reference is 'nowhere': give a checkout of the published code"),
     ],
 )
 def test_bad_input_is_named(words: str, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:

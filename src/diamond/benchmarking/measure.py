@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from diamond.benchmarking.reference import Reference
 from diamond.compute import choose_device
 from diamond.config import Config
 from diamond.envs import make_env
@@ -51,23 +52,27 @@ class Work:
     """Bytes that one call has to read and write."""
     invert: bool = False
     """Give milliseconds a unit in place of units a second."""
+    published: str | None = None
+    """What the published code calls the same work, if it can do it (`reference_worker.Published.work`)."""
     rates: list[float] = field(default_factory=list)
     """Calls per second of each block."""
+    published_rates: list[float] = field(default_factory=list)
+    """The same for the published code, right after each block."""
 
     def time_block(self, seconds: float, wait: Callable[[], None]) -> None:
-        """Repeat the work for at least `seconds`."""
+        """Repeat the work for at least `seconds`, and at least once."""
+        calls, elapsed = 0, 0.0
         wait()
-        start, calls = time.perf_counter(), 0
-        while time.perf_counter() - start < seconds:
+        start = time.perf_counter()
+        while calls == 0 or elapsed < seconds:
             self.run()
             wait()
-            calls += 1
-        self.rates.append(calls / (time.perf_counter() - start))
+            calls, elapsed = calls + 1, time.perf_counter() - start
+        self.rates.append(calls / elapsed)
 
     def row(self, operations: float, bandwidth: float) -> Row:
         """The figure, beside ceilings in FLOP and bytes per second."""
-        figures = [1000 / (rate * self.units) if self.invert else rate * self.units for rate in self.rates]
-        row = _row(self.metric, statistics.median(figures), min(figures), max(figures), len(figures))
+        row = _summary(self.metric, self._figures(self.rates))
         calls = statistics.median(self.rates)
         if self.flop:
             row["flop_per_second"] = calls * self.flop
@@ -76,14 +81,36 @@ class Work:
             row["share_of_copy"] = calls * self.traffic / bandwidth
         return row
 
+    def comparison(self) -> list[Row]:
+        """The published code's figure, and how many times faster ours is, block by block."""
+        if not self.published_rates:
+            return []
+        ratios = [ours / theirs for ours, theirs in zip(self.rates, self.published_rates, strict=True)]
+        return [
+            _summary(f"{self.metric}, published code", self._figures(self.published_rates)),
+            _summary(f"{self.metric}, times faster than the published code", ratios),
+        ]
 
-def bench(config: Config, blocks: int, seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
+    def _figures(self, rates: list[float]) -> list[float]:
+        return [1000 / (rate * self.units) if self.invert else rate * self.units for rate in rates]
+
+
+def bench(
+    config: Config,
+    blocks: int,
+    seconds: float,
+    say: Callable[[str], None],
+    published: Path | None = None,
+    published_python: str | None = None,
+) -> dict[str, Any]:
     """Time every part of training `config`, and its dream as a player meets it.
 
     Args:
         blocks: measurements of each figure.
         seconds: least duration of a measurement.
         say: told what is going on.
+        published: a checkout of the published code, to be timed in alternation; see `reference.Reference`.
+        published_python: the interpreter for it.
 
     Returns:
         `machine`, `preset`, `environment`, `results` (rows), JSON-ready.
@@ -97,18 +124,28 @@ def bench(config: Config, blocks: int, seconds: float, say: Callable[[str], None
         say(f"playing {config.env.name} for data")
         trainer.begin()
         trainer.collect(4 * config.reward_model.segment_length * config.updates.reward_model.batch_size)
+        reference = None
+        if published is not None:
+            say("starting the published code")
+            reference = Reference(published, published_python, config, str(device), trainer.env.num_actions)
         work = _work(trainer)
         say(f"timing {len(work)} kinds of work, {blocks} blocks of {seconds:g} s each")
         for item in work:
             item.run()  # warm up: caches, compilation, the first carry of the dreams
+            if reference is not None and item.published is not None:
+                reference.rate(item.published, 0.0 if device.type == "cpu" else seconds)
         for block in range(blocks):
             for item in work:
                 item.time_block(seconds, lambda: _wait(device))
+                if reference is not None and item.published is not None:
+                    item.published_rates.append(reference.rate(item.published, seconds))
             say(f"block {block + 1} of {blocks} done")
         trainer.env.close()
+        if reference is not None:
+            reference.close()
     matrix, copy, *timed = work
     operations, bandwidth = statistics.median(matrix.rates) * matrix.flop, statistics.median(copy.rates) * copy.traffic
-    results = [item.row(operations, bandwidth) for item in work]
+    results = [row for item in work for row in (item.row(operations, bandwidth), *item.comparison())]
     results.append(_epoch(config, {item.metric: statistics.median(item.rates) * item.units for item in timed}))
     results.append(_row("peak memory (bytes)", float(peak_memory())))
     return {
@@ -118,6 +155,7 @@ def bench(config: Config, blocks: int, seconds: float, say: Callable[[str], None
         "environment": config.env.name,
         "blocks": blocks,
         "seconds_per_block": seconds,
+        "published": None if reference is None else reference.facts,
         "results": results,
     }
 
@@ -125,6 +163,10 @@ def bench(config: Config, blocks: int, seconds: float, say: Callable[[str], None
 def _row(metric: str, value: float, low: float | None = None, high: float | None = None, n: int = 1) -> Row:
     low, high = (value if low is None else low), (value if high is None else high)
     return {"metric": metric, "value": value, "low": low, "high": high, "n": n}
+
+
+def _summary(metric: str, figures: list[float]) -> Row:
+    return _row(metric, statistics.median(figures), min(figures), max(figures), len(figures))
 
 
 UPDATES = {
@@ -153,8 +195,9 @@ def _work(trainer: Trainer) -> list[Work]:
             trainer.dream_window,
             float(config.imagination.num_envs * config.actor_critic.window),
             _count(trainer.dream_window),
+            published="imagination",
         ),
-        *(Work(UPDATES[name], update, 1.0, _count(update)) for name, update in updates.items()),
+        *(Work(UPDATES[name], update, 1.0, _count(update), published=name) for name, update in updates.items()),
         Work(STEPS, lambda: trainer.collect(real_steps), float(real_steps)),
         _replay_batch(trainer),
         _single_dream(trainer),
@@ -185,7 +228,7 @@ def _replay_batch(trainer: Trainer) -> Work:
         ).frames
 
     frames = draw()
-    return Work("replay batches/s", draw, 1.0, traffic=float(frames.numel() + frames.nbytes))
+    return Work("replay batches/s", draw, 1.0, traffic=float(frames.numel() + frames.nbytes), published="replay")
 
 
 def _single_dream(trainer: Trainer) -> Work:
@@ -200,7 +243,9 @@ def _single_dream(trainer: Trainer) -> Work:
     def step() -> object:
         return dream_step(world, state, action, noise)
 
-    return Work("milliseconds a frame of a single dream", step, 1.0, _count(step), invert=True)
+    return Work(
+        "milliseconds a frame of a single dream", step, 1.0, _count(step), invert=True, published="single_dream"
+    )
 
 
 def _count(run: Callable[[], object]) -> float:
