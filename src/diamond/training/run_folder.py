@@ -6,6 +6,7 @@ checkpoints/    see `checkpoint`           episodes/     real experience, uint8
 evaluation.json, fidelity.json, dream.mp4, report.html   written at the end
 """
 
+import contextlib
 import json
 import os
 import platform
@@ -193,12 +194,21 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def _processor() -> str:
+    """The processor's model where the system tells it, else its architecture."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
 def machine() -> dict[str, Any]:
     """What the numbers of this process were made on."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "system": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
+        "processor": _processor(),
         "threads": torch.get_num_threads(),
         "gpu": gpu,
         "python": platform.python_version(),
