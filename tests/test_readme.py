@@ -17,7 +17,12 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "benchmarks/README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 NOT_RUN_HERE = {"python3 -m venv", ". .venv/bin/activate", "pip install", "pre-commit install", "pytest", ".ci/run"}
 """Beginnings of commands that install or that run the tests themselves."""
 SMALL = {"--preset": "debug", "--episodes": "2", "--steps": "4", "--schedule.epochs": "4", "--seconds": "0.01"}
@@ -115,9 +120,10 @@ def test_every_deviation_names_its_test() -> None:
     assert [row for row in rows if "`tests/" not in row and not row.startswith("| published | here | why |")] == []
 
 
-def test_configuration_page_is_current() -> None:
-    writer = load(ROOT / "tools/write_configuration.py")
-    assert writer.PAGE.read_text(encoding="utf-8") == writer.page(), "run python tools/write_configuration.py"
+@pytest.mark.parametrize("script", ["tools/write_configuration.py", "tools/write_results.py"])
+def test_written_pages_are_current(script: str) -> None:
+    writer = load(ROOT / script)
+    assert writer.PAGE.read_text(encoding="utf-8") == writer.page(), f"run python {script}"
 
 
 def test_changelog_names_the_version() -> None:
