@@ -4,7 +4,6 @@ python benchmarks/record_run.py runs/seed0 runs/seed1 --out benchmarks/results/l
 """
 
 import argparse
-import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,13 @@ from diamond.training.run_folder import RunFolder, read_json
 POLICIES = ("trained", "random", "best_constant", "untrained")
 
 
-def records(path: Path, commit: str) -> list[dict[str, Any]]:
+def records(path: Path) -> list[dict[str, Any]]:
     """Everything that a finished run measured."""
     run = RunFolder.open(path)
     evaluation, fidelity = read_json(path / "evaluation.json"), read_json(path / "fidelity.json")
-    command = " ".join(["diamond", *map(shlex.quote, run.facts["command"][1:])])
-    common = {"command": command, "commit": commit, "machine": run.facts["machine"], "seed": run.config.seed}
+    common = {name: run.facts[name] for name in ("command", "commit", "machine")} | {"seed": run.config.seed}
+    # A package that was not run from its checkout does not know its commit: then it is the one checked out here.
+    common["commit"] = common["commit"] or head()
 
     def row(
         metric: str, value: float, low: float | None = None, high: float | None = None, n: int = 1
@@ -48,14 +48,18 @@ def records(path: Path, commit: str) -> list[dict[str, Any]]:
     return rows
 
 
+def head() -> str:
+    """The commit checked out in the current folder."""
+    return subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+
+
 def main() -> None:
     """Read the runs named and write one file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--out", required=True, type=Path)
     arguments = parser.parse_args()
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    write_json(arguments.out, [record for path in arguments.runs for record in records(path, commit)])
+    write_json(arguments.out, [record for path in arguments.runs for record in records(path)])
 
 
 if __name__ == "__main__":

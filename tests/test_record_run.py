@@ -1,6 +1,7 @@
 """A finished run becomes records that docs/reproducing.md describes."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,10 +19,12 @@ def records(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> lis
     return list(json.loads(out.read_text("utf-8")))
 
 
-def test_every_record_says_where_it_comes_from(records: list[dict[str, object]]) -> None:
+def test_every_record_says_where_it_comes_from(finished_run: Path, records: list[dict[str, object]]) -> None:
+    facts = json.loads((finished_run / "run.json").read_text("utf-8"))
     for record in records:
         assert set(record) == {"command", "commit", "machine", "seed", "metric", "value", "low", "high", "n"}
-        assert str(record["command"]).startswith("diamond train ")
+        assert (record["command"], record["machine"]) == (facts["command"], facts["machine"])
+        assert re.fullmatch(r"[0-9a-f]{40}\+?", str(record["commit"]))
 
 
 def test_scores_errors_and_costs_are_recorded(finished_run: Path, records: list[dict[str, object]]) -> None:

@@ -2,8 +2,6 @@
 
 import contextlib
 import dataclasses
-import io
-import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,9 +11,10 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from diamond.arguments import parse
 from diamond.config import Config
 from diamond.errors import ConfigError, DiamondError
-from diamond.presets import DEFAULT_PRESET, PRESETS, preset
+from diamond.presets import DEFAULT_PRESET, PRESETS
 from diamond.version import __version__
 
 PROGRAM = "diamond"
@@ -244,83 +243,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise ConfigError(f"command is {words[0]!r}: choose one of {', '.join(VERBS)}")
         kind, verb = VERBS[words[0]]
         with _terminate_as_interrupt():
-            verb(_parse(kind, words[0], words[1:]))
+            verb(parse(kind, PROGRAM, words[0], words[1:]))
     except DiamondError as error:
         print(f"{PROGRAM}: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         print(f"{PROGRAM}: stopped", file=sys.stderr)
         raise SystemExit(130) from None
-
-
-def _parse(kind: type, verb: str, words: list[str]) -> Any:
-    """Typed arguments; what tyro has to say about wrong ones is brought to one line."""
-    if kind is Train:
-        words = _name_resumed_run(words)
-    default = kind(_base_config(words)) if kind in (Train, Bench) else None
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            return tyro.cli(kind, args=words, default=default, prog=f"{PROGRAM} {verb}")
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        raise ConfigError(_first_sentence(complaint.getvalue(), verb)) from None
-
-
-def _base_config(words: list[str]) -> Config:
-    """The configuration that overrides apply to: a resumed run's own, else that of the preset named."""
-    from diamond.training.run_folder import RunFolder
-
-    run, folder = _value_of("--run", words), _value_of("--resume", words)
-    if folder is not None:
-        if run is not None:
-            raise ConfigError(f"--run is {run!r} beside --resume: a resumed run stays in its folder, leave out --run")
-        return RunFolder.open(Path(folder)).config
-    config = preset(_value_of("--preset", words) or DEFAULT_PRESET)
-    game = _value_of("--env.game", words)
-    if game is not None and config.env.id is not None and _value_of("--env.id", words) is None:
-        raise ConfigError(
-            f"env.game is {game!r}, but the preset {config.preset} plays {config.env.id} in "
-            f"{config.env.height}x{config.env.width} pixels: for an Atari game choose --preset atari100k"
-        )
-    return config
-
-
-def _name_resumed_run(words: list[str]) -> list[str]:
-    """`--resume` alone goes on with the newest run."""
-    from diamond.training.run_folder import newest_run
-
-    if "--resume" not in words:
-        return words
-    place = words.index("--resume") + 1
-    named = place < len(words) and not words[place].startswith("--")
-    return words if named else [*words[:place], str(newest_run()), *words[place:]]
-
-
-def _value_of(option: str, words: list[str]) -> str | None:
-    for word, following in zip(words, [*words[1:], None], strict=True):
-        if word == option:
-            return following
-        if word.startswith(f"{option}="):
-            return word.removeprefix(f"{option}=")
-    return None
-
-
-def _first_sentence(complaint: str, verb: str) -> str:
-    """The heart of an error box: what stands between its title and the next rule, and what tyro suggests instead."""
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip("│ ") for line in complaint.splitlines()]
-    # Boxes are drawn with lines where standard output can show them, else with hyphens under a title.
-    box = "\n".join(line for line in lines[1:] if line)
-    paragraphs = [" ".join(part.split()) for part in re.split(r"^[╭╰─].*$|^-{9,}$", box, flags=re.MULTILINE)]
-    first, *others = filter(None, paragraphs)
-    first = first.rstrip(".")
-    # The group that a value was given in tells more than the field, which may be in several: updates.denoiser.
-    if named := re.match(r"Error parsing config\.([\w.-]+): [\w.]*?(\w+) is ", first):
-        first = f"{named[1].replace('-', '_')}.{named[2]} is {first[named.end() :]}"
-    close = re.match(r"Perhaps you meant: (--\S+)", "".join(others))
-    hint = f"; did you mean {close[1]}?" if close else ""
-    return f"{first}{hint} (see `{PROGRAM} {verb} --help`)"
 
 
 def _overview() -> str:

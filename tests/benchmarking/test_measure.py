@@ -16,8 +16,8 @@ def test_everything_that_training_does_is_measured(tmp_path: Path, capsys: pytes
     file = tmp_path / "speed.json"
     main(["bench", "--preset", "debug", "--blocks", "2", "--seconds", "0.001", "--json", str(file)])
     measured = json.loads(file.read_text(encoding="utf-8"))
-    rows = {row["metric"]: row for row in measured["results"]}
-    assert len(rows) == len(measured["results"])
+    rows = {row["metric"]: row for row in measured}
+    assert len(rows) == len(measured)
     assert {"imagined frames/s", "replay batches/s", "milliseconds a frame of a single dream", STEPS} < set(rows)
     assert set(UPDATES.values()) < set(rows)
     printed = capsys.readouterr().out
@@ -26,7 +26,9 @@ def test_everything_that_training_does_is_measured(tmp_path: Path, capsys: pytes
         assert metric in printed
     assert rows["ceiling: FLOP/s of a matrix product in float32"]["share_of_matrix_product"] == pytest.approx(1)
     assert rows["ceiling: bytes/s of a copy, read and written"]["share_of_copy"] == pytest.approx(1)
-    assert measured["machine"]["torch"] == torch.__version__
+    for row in measured:
+        assert {"command", "commit", "machine", "seed", "metric", "value", "low", "high", "n"} <= set(row)
+        assert row["machine"]["torch"] == torch.__version__
 
 
 def test_a_rate_counts_units_and_a_latency_is_its_inverse() -> None:

@@ -24,8 +24,8 @@ from diamond.compute import choose_device
 from diamond.config import Config
 from diamond.envs import make_env
 from diamond.imagination.dream import begin, draw_noise, dream_step
+from diamond.provenance import command, commit, machine
 from diamond.training.metrics import peak_memory
-from diamond.training.run_folder import machine
 from diamond.training.trainer import Trainer
 
 Row = dict[str, Any]
@@ -35,6 +35,8 @@ MATRIX_SIZE = {"cpu": 2048, "cuda": 8192}
 """Rows and columns of the matrix product that stands for the most arithmetic this device can do."""
 COPY_BYTES = {"cpu": 2**28, "cuda": 2**31}
 """Bytes of the copy that stands for the most memory traffic this device can do."""
+PUBLISHED = "published code"
+"""Part of the name of each metric that compares with it."""
 REAL_STEPS = 50
 """Real steps in one call of the timed work, per environment."""
 
@@ -87,8 +89,8 @@ class Work:
             return []
         ratios = [ours / theirs for ours, theirs in zip(self.rates, self.published_rates, strict=True)]
         return [
-            _summary(f"{self.metric}, published code", self._figures(self.published_rates)),
-            _summary(f"{self.metric}, times faster than the published code", ratios),
+            _summary(f"{self.metric}, {PUBLISHED}", self._figures(self.published_rates)),
+            _summary(f"{self.metric}, times faster than the {PUBLISHED}", ratios),
         ]
 
     def _figures(self, rates: list[float]) -> list[float]:
@@ -102,7 +104,7 @@ def bench(
     say: Callable[[str], None],
     published: Path | None = None,
     published_python: str | None = None,
-) -> dict[str, Any]:
+) -> list[Row]:
     """Time every part of training `config`, and its dream as a player meets it.
 
     Args:
@@ -113,7 +115,9 @@ def bench(
         published_python: the interpreter for it.
 
     Returns:
-        `machine`, `preset`, `environment`, `results` (rows), JSON-ready.
+        JSON-ready rows: each with `command`, `commit`, `machine`, `seed`, `metric`, `value`, `low`, `high`, `n` as all
+        committed results, with `share_of_matrix_product` or `share_of_copy` where they apply, and `shims` where the
+        published code has a part in it.
 
     Raises:
         DeviceError, EnvError: the device or the environment is not there.
@@ -121,6 +125,8 @@ def bench(
     device = choose_device(config.compute)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(config, make_env(config.env, config.env.num_envs, training=True), Path(folder), device)
+        facts = machine()
+        say(f"on {device} ({facts['gpu'] or facts['processor']}, {facts['threads']} threads, PyTorch {facts['torch']})")
         say(f"playing {config.env.name} for data")
         trainer.begin()
         trainer.collect(4 * config.reward_model.segment_length * config.updates.reward_model.batch_size)
@@ -145,19 +151,12 @@ def bench(
             reference.close()
     matrix, copy, *timed = work
     operations, bandwidth = statistics.median(matrix.rates) * matrix.flop, statistics.median(copy.rates) * copy.traffic
-    results = [row for item in work for row in (item.row(operations, bandwidth), *item.comparison())]
-    results.append(_epoch(config, {item.metric: statistics.median(item.rates) * item.units for item in timed}))
-    results.append(_row("peak memory (bytes)", float(peak_memory())))
-    return {
-        "machine": machine(),
-        "device": str(device),
-        "preset": config.preset,
-        "environment": config.env.name,
-        "blocks": blocks,
-        "seconds_per_block": seconds,
-        "published": None if reference is None else reference.facts,
-        "results": results,
-    }
+    rows = [row for item in work for row in (item.row(operations, bandwidth), *item.comparison())]
+    rows.append(_epoch(config, {item.metric: statistics.median(item.rates) * item.units for item in timed}))
+    rows.append(_row("peak memory (bytes)", float(peak_memory())))
+    common = {"command": command(), "commit": commit(), "machine": machine(), "seed": config.seed}
+    shims = {} if reference is None else {"shims": reference.facts["shims"], "torch": reference.facts["torch"]}
+    return [common | row | (shims if PUBLISHED in row["metric"] else {}) for row in rows]
 
 
 def _row(metric: str, value: float, low: float | None = None, high: float | None = None, n: int = 1) -> Row:
@@ -269,16 +268,10 @@ def _epoch(config: Config, rates: dict[str, float]) -> Row:
     return _row("seconds an epoch, from the rates above", seconds)
 
 
-def table(measured: dict[str, Any]) -> list[str]:
-    """The figures of `bench` as lines of text."""
-    facts = measured["machine"]
-    lines = [
-        f"{measured['environment']}, preset {measured['preset']}, on {measured['device']} "
-        f"({facts['gpu'] or facts['processor']}, {facts['threads']} threads, PyTorch {facts['torch']})",
-        "",
-        f"{'median':>12} {'lowest':>12} {'highest':>12} {'of ceiling':>10}",
-    ]
-    for row in measured["results"]:
+def table(rows: list[Row]) -> list[str]:
+    """What `bench` measured, as lines of text."""
+    lines = [f"{'median':>12} {'lowest':>12} {'highest':>12} {'of ceiling':>10}"]
+    for row in rows:
         share = row.get("share_of_matrix_product", row.get("share_of_copy"))
         figures = " ".join(f"{row[name]:12.4g}" for name in ("value", "low", "high"))
         lines.append(f"{figures} {'' if share is None else f'{share:.1%}':>10}  {row['metric']}")

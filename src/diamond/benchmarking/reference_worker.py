@@ -207,14 +207,15 @@ class Published:
 
     def _dataset(self, folder: Path) -> Any:
         dataset, size = self.data.Dataset(folder, cache_in_ram=True), self.config["env"]["height"]
+        generator = torch.Generator().manual_seed(0)
         for _ in range(EPISODES):
             end = torch.zeros(EPISODE_STEPS, dtype=torch.uint8)
             end[-1] = 1
             dataset.add_episode(
                 self.data.Episode(
-                    obs=torch.rand(EPISODE_STEPS, 3, size, size) * 2 - 1,
-                    act=torch.randint(self.num_actions, (EPISODE_STEPS,)),
-                    rew=(torch.rand(EPISODE_STEPS) < 0.05).float(),
+                    obs=torch.rand(EPISODE_STEPS, 3, size, size, generator=generator) * 2 - 1,
+                    act=torch.randint(self.num_actions, (EPISODE_STEPS,), generator=generator),
+                    rew=(torch.rand(EPISODE_STEPS, generator=generator) < 0.05).float(),
                     end=end,
                     trunc=torch.zeros_like(end),
                     info={"final_observation": torch.zeros(3, size, size)},
@@ -285,6 +286,7 @@ def main() -> None:
     sys.path.insert(0, str(Path(spec["source"]) / "src"))
     if spec["threads"]:
         torch.set_num_threads(spec["threads"])
+    torch.backends.cuda.matmul.allow_tf32 = True  # as the published trainer sets it
     # PyTorch has dropped an argument that the published code still gives.
     torch.utils.data.Sampler.__init__ = lambda self, data_source=None: None  # type: ignore[method-assign,misc]
     try:

@@ -1,27 +1,24 @@
 """A run on disk: a folder a human can read.
 
-config.json     hyper-parameters           run.json      versions, machine, seed, number of actions
+config.json     hyper-parameters           run.json      versions, machine, command, commit, number of actions
 metrics.jsonl   one flat row an epoch      tensorboard/  the same for TensorBoard
 checkpoints/    see `checkpoint`           episodes/     real experience, uint8
 evaluation.json, fidelity.json, dream.mp4, report.html   written at the end
 """
 
-import contextlib
 import json
 import os
-import platform
-import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import filelock
-import torch
 
 from diamond.config import Config, changes_that_forbid_resume, from_dict, to_dict
 from diamond.errors import ConfigError, RunError
 from diamond.files import cannot_write, write_json
+from diamond.provenance import command, commit, machine
 from diamond.version import __version__
 
 FORMAT_VERSION = 1
@@ -71,7 +68,8 @@ class RunFolder:
             "num_actions": num_actions,
             "action_meanings": list(action_meanings),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": sys.argv,
+            "command": command(),
+            "commit": commit(),
             "machine": machine(),
         }
         # The folder appears complete, so that whatever exists can be resumed.
@@ -192,25 +190,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RunError(f"{path} does not hold a JSON object: restore it from a copy")
     return value
-
-
-def _processor() -> str:
-    """The processor's model where the system tells it, else its architecture."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def machine() -> dict[str, Any]:
-    """What the numbers of this process were made on."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {
-        "system": platform.platform(),
-        "processor": _processor(),
-        "threads": torch.get_num_threads(),
-        "gpu": gpu,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }
