@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,10 @@ def _name_resumed_run(words: list[str]) -> list[str]:
 
 
 def _value_of(option: str, words: list[str]) -> str | None:
-    for word, following in zip(words, [*words[1:], None], strict=True):
+    for word, following in pairwise([*words, None]):
         if word == option:
             return following
-        if word.startswith(f"{option}="):
+        if word is not None and word.startswith(f"{option}="):
             return word.removeprefix(f"{option}=")
     return None
 
