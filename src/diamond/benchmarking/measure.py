@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,47 +117,52 @@ def bench(
 
     Returns:
         JSON-ready rows: each with `command`, `commit`, `machine`, `seed`, `metric`, `value`, `low`, `high`, `n` as all
-        committed results, with `share_of_matrix_product` or `share_of_copy` where they apply, and `shims` where the
-        published code has a part in it.
+        committed results, with `share_of_matrix_product` or `share_of_copy` where they apply, and `published_torch`
+        and `published_shims` where the published code has a part in it.
 
     Raises:
         DeviceError, EnvError: the device or the environment is not there.
     """
     device = choose_device(config.compute)
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(config, make_env(config.env, config.env.num_envs, training=True), Path(folder), device)
-        facts = machine()
-        say(f"on {device} ({facts['gpu'] or facts['processor']}, {facts['threads']} threads, PyTorch {facts['torch']})")
-        say(f"playing {config.env.name} for data")
-        trainer.begin()
-        trainer.collect(4 * config.reward_model.segment_length * config.updates.reward_model.batch_size)
+    facts = machine()
+    say(f"on {device} ({facts['gpu'] or facts['processor']}, {facts['threads']} threads, PyTorch {facts['torch']})")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        env = stack.enter_context(closing(make_env(config.env, config.env.num_envs, training=True)))
         reference = None
         if published is not None:
             say("starting the published code")
-            reference = Reference(published, published_python, config, str(device), trainer.env.num_actions)
-        work = _work(trainer)
-        say(f"timing {len(work)} kinds of work, {blocks} blocks of {seconds:g} s each")
-        for item in work:
+            reference = Reference(published, published_python, config, str(device), env.num_actions)
+            stack.callback(reference.close)
+        say(f"playing {config.env.name} for data")
+        trainer = Trainer(config, env, folder, device)
+        trainer.begin()
+        trainer.collect(4 * config.reward_model.segment_length * config.updates.reward_model.batch_size)
+        training = _training(trainer)
+        for item in training:
             item.run()  # warm up: caches, compilation, the first carry of the dreams
             if reference is not None and item.published is not None:
                 reference.rate(item.published, 0.0 if device.type == "cpu" else seconds)
+        memory = peak_memory()  # before the ceilings take theirs
+        ceilings = (_matrix_product(device), _copy(device))
+        for item in ceilings:
+            item.run()  # warm up: the memory they write to
+        work = [*ceilings, *training]
+        say(f"timing {len(work)} kinds of work, {blocks} blocks of {seconds:g} s each")
         for block in range(blocks):
             for item in work:
                 item.time_block(seconds, lambda: _wait(device))
                 if reference is not None and item.published is not None:
                     item.published_rates.append(reference.rate(item.published, seconds))
             say(f"block {block + 1} of {blocks} done")
-        trainer.env.close()
-        if reference is not None:
-            reference.close()
-    matrix, copy, *timed = work
+    matrix, copy = ceilings
     operations, bandwidth = statistics.median(matrix.rates) * matrix.flop, statistics.median(copy.rates) * copy.traffic
     rows = [row for item in work for row in (item.row(operations, bandwidth), *item.comparison())]
-    rows.append(_epoch(config, {item.metric: statistics.median(item.rates) * item.units for item in timed}))
-    rows.append(_row("peak memory (bytes)", float(peak_memory())))
-    common = {"command": command(), "commit": commit(), "machine": machine(), "seed": config.seed}
-    shims = {} if reference is None else {"shims": reference.facts["shims"], "torch": reference.facts["torch"]}
-    return [common | row | (shims if PUBLISHED in row["metric"] else {}) for row in rows]
+    rows.append(_epoch(config, {item.metric: statistics.median(item.rates) * item.units for item in training}))
+    rows.append(_row("peak memory (bytes)", float(memory)))
+    common = {"command": command(), "commit": commit(), "machine": facts, "seed": config.seed}
+    theirs = {} if reference is None else {f"published_{name}": fact for name, fact in reference.facts.items()}
+    return [common | row | (theirs if PUBLISHED in row["metric"] else {}) for row in rows]
 
 
 def _row(metric: str, value: float, low: float | None = None, high: float | None = None, n: int = 1) -> Row:
@@ -177,18 +183,12 @@ UPDATES = {
 STEPS = "real environment steps/s, policy included"
 
 
-def _work(trainer: Trainer) -> list[Work]:
-    """Everything that is timed; the two ceilings come first."""
-    config, device = trainer.config, trainer.device
-    updates = {
-        "denoiser": trainer.update_denoiser,
-        "reward_model": trainer.update_reward_model,
-        "actor_critic": trainer.update_actor_critic,
-    }
+def _training(trainer: Trainer) -> list[Work]:
+    """What training consists of, and the step of a single dream."""
+    config = trainer.config
+    updates = {name: getattr(trainer, f"update_{name}") for name in UPDATES}
     real_steps = REAL_STEPS * config.env.num_envs
     return [
-        _matrix_product(device),
-        _copy(device),
         Work(
             "imagined frames/s",
             trainer.dream_window,
@@ -248,6 +248,7 @@ def _single_dream(trainer: Trainer) -> Work:
 
 
 def _count(run: Callable[[], object]) -> float:
+    """FLOP of one call."""
     counter = FlopCounterMode(display=False)
     # What is first met while counting would never be compiled, so nothing is compiled here.
     with torch.compiler.set_stance("force_eager"), counter:

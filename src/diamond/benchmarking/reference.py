@@ -36,7 +36,7 @@ class Reference:
                 "frames"
             )
         self._process = subprocess.Popen(
-            [python or sys.executable, str(Path(reference_worker.__file__))],
+            [python or sys.executable, "-B", str(Path(reference_worker.__file__))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
