@@ -1,13 +1,17 @@
 """The device that arithmetic runs on."""
 
+import ctypes
+import sys
+
 import torch
 
+from diamond import native
 from diamond.config import ComputeConfig
 from diamond.errors import DeviceError
 
 
 def choose_device(cfg: ComputeConfig) -> torch.device:
-    """The device named by the configuration, or the fastest one present for `auto`; also sets the CPU threads.
+    """The device named by the configuration, or the fastest one present for `auto`; also prepares this process for it.
 
     Raises:
         DeviceError: the device is unknown or not present.
@@ -17,6 +21,10 @@ def choose_device(cfg: ComputeConfig) -> torch.device:
     device = parse_device(cfg.device)
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")  # TensorFloat-32, as the published code trains
+    if device.type == "cpu":
+        native.enable(cfg.fused)
+        native.ready()  # built now, not within the first dream
+        keep_freed_memory()
     return device
 
 
@@ -35,3 +43,16 @@ def parse_device(name: str) -> torch.device:
     if wanted not in present:
         raise DeviceError(f"compute.device is {name!r}: not present here; choose auto or one of {', '.join(present)}")
     return torch.device(name)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what is freed for the next tensor; nothing happens where another C library is used.
+
+    By default it gives large pieces back to the system and gets them again page by page, which for the tensors of a
+    batch takes longer than the arithmetic. The process stays as large as it was at its largest.
+    """
+    if sys.platform != "linux" or (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is None:
+        return
+    trim_threshold, mmap_threshold = -1, -3  # names of options in malloc.h
+    mallopt(mmap_threshold, 2**30)
+    mallopt(trim_threshold, 2**31 - 1)

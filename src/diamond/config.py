@@ -445,6 +445,9 @@ class ComputeConfig:
     """Run the networks under bfloat16 autocast; weights, losses and noise scaling stay float32."""
     compile: bool = False
     """Compile the networks with `torch.compile`."""
+    fused: bool = True
+    """On a CPU, dream with this package's own fused kernels, built by the machine's C++ compiler at the first use.
+    Where there is none, PyTorch's operations do the same; last digits differ: off, all machines do without."""
     threads: int = 0
     """CPU threads for PyTorch; 0 leaves PyTorch's choice. Another number may change results in the last digits."""
 

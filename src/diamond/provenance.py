@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from diamond import native
+
 
 def command() -> str:
     """What was typed to start this process, without the folder of the program."""
@@ -39,6 +41,7 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": _processor(),
         "threads": torch.get_num_threads(),
+        "fused": native.in_use(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -383,8 +383,8 @@ def test_warming_up_matters(scene: Scene) -> None:
         outputs.append((logits, values))
         (gradient,) = torch.autograd.grad(logits[-1].square().sum() + values[-1].sum(), [scene.policy.lstm.weight_ih])
         gradients.append(gradient)
-    assert torch.equal(outputs[0][0], outputs[1][0])
-    assert torch.equal(outputs[0][1], outputs[1][1])
+    torch.testing.assert_close(outputs[0][0], outputs[1][0])
+    torch.testing.assert_close(outputs[0][1], outputs[1][1])
     assert not torch.allclose(gradients[0], gradients[1], rtol=1e-3, atol=0)
 
 

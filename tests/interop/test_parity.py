@@ -5,6 +5,7 @@
 
 import inspect
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from diamond import native
 from diamond.agent import Agent
 from diamond.config import ActorCriticConfig, SamplerConfig
 from diamond.diffusion.edm import denoise, denoising_loss, scalings, training_noise, training_sigma
@@ -50,11 +52,16 @@ def recorded() -> Recorded:
     return Recorded()
 
 
-@pytest.fixture(params=["contiguous", "channels last"])
-def agent(request: pytest.FixtureRequest) -> Agent:
-    """The recorded agent, in either memory order."""
+@pytest.fixture(params=["contiguous", "channels last", "fused"])
+def agent(request: pytest.FixtureRequest) -> Iterator[Agent]:
+    """The recorded agent, in either memory order, on PyTorch's operations or on our own kernels."""
     loaded = load_published(FIXTURES / "atari_agent.pt")
-    return loaded if request.param == "contiguous" else loaded.to("cpu")
+    if request.param == "fused":
+        assert native.ready()
+        yield loaded
+    else:
+        with native.disabled():
+            yield loaded if request.param == "contiguous" else loaded.to("cpu")
 
 
 def assert_same(ours: Tensor, published: Tensor, tolerance: float = 1e-5) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from diamond import native
 from diamond.benchmarking.reference import Reference
 from diamond.compute import choose_device
 from diamond.config import Config
@@ -250,8 +251,8 @@ def _single_dream(trainer: Trainer) -> Work:
 def _count(run: Callable[[], object]) -> float:
     """FLOP of one call."""
     counter = FlopCounterMode(display=False)
-    # What is first met while counting would never be compiled, so nothing is compiled here.
-    with torch.compiler.set_stance("force_eager"), counter:
+    # Only PyTorch's own operations are counted; and what is first met while counting would never be compiled.
+    with torch.compiler.set_stance("force_eager"), native.disabled(), counter:
         run()
     return float(counter.get_total_flops())
 

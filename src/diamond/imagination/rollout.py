@@ -8,6 +8,7 @@ Axes   t window | b dreams | p start pool | n past frames | c h w image | a acti
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -90,36 +91,103 @@ def burn_in(policy: ActorCritic, frames: Float[Tensor, "p n c h w"]) -> LSTMStat
     return state
 
 
-@torch.no_grad()
-def imagine(
-    world: WorldModel, policy: ActorCritic, carry: Carry, pool: DreamState, noise: WindowNoise, horizon: int
-) -> tuple[Carry, Trajectory]:
-    """Roll the policy out in the dream for one window; dreams that end or reach the horizon restart from the pool."""
+@dataclass(frozen=True)
+class Starts:
+    """The pool of dreams that may be started, and the policy before and after it has seen their newest frame."""
+
+    pool: DreamState
+    state_before: LSTMState
+    logits: Float[Tensor, "p a"]
+    state: LSTMState
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Dreams between two steps, and the policy before and after it has seen their newest frame."""
+
+    dream: DreamState
+    state_before: LSTMState
+    logits: Float[Tensor, "b a"]
+    state: LSTMState
+    restarts: Int[Tensor, ""]
+    """Entries of the pool used so far."""
+
+
+Row = tuple[Tensor, ...]
+"""What one step adds to a `Trajectory`: its fields but the last, in their order."""
+Begin = Callable[[ActorCritic, Carry, DreamState], tuple[Starts, Moment]]
+Step = Callable[[WorldModel, ActorCritic, Moment, Starts, DreamNoise, Tensor, int], tuple[Moment, Row]]
+
+
+def begin_window(policy: ActorCritic, carry: Carry, pool: DreamState) -> tuple[Starts, Moment]:
+    """Show the policy the newest frames of the dreams, and all frames of those that may be started."""
     pool_state = burn_in(policy, pool.frames)
     start_logits, _, start_state = policy(pool.frames[:, -1], pool_state)
-    dream, state_before = carry.dream, carry.policy_state
-    logits, _, state = policy(dream.frames[:, -1], state_before)
-    initial_state, restarts = state_before, torch.zeros((), dtype=torch.long, device=dream.steps.device)
-    rows: list[tuple[Tensor, ...]] = []
+    logits, _, state = policy(carry.dream.frames[:, -1], carry.policy_state)
+    restarts = torch.zeros((), dtype=torch.long, device=logits.device)
+    starts = Starts(pool, pool_state, start_logits, start_state)
+    return starts, Moment(carry.dream, carry.policy_state, logits, state, restarts)
+
+
+def imagine_step(
+    world: WorldModel,
+    policy: ActorCritic,
+    now: Moment,
+    starts: Starts,
+    noise: DreamNoise,
+    action_noise: Float[Tensor, "b"],
+    horizon: int,
+) -> tuple[Moment, Row]:
+    """Act, dream on, look at what came; dreams that end or reach the horizon restart from the pool.
+
+    All of it is one graph of fixed shapes, so that it can be compiled and captured whole.
+    """
+    frame = now.dream.frames[:, -1]
+    action = sample_categorical(now.logits.float(), action_noise)
+    dream, step = dream_step(world, now.dream, action, noise)
+    truncated = (dream.steps >= horizon) & ~step.terminated
+    done = step.terminated | truncated
+    # Each ended dream takes the next unused entry of the pool.
+    index = (now.restarts + done.cumsum(0) - 1).clamp(min=0) % len(starts.pool.steps)
+    logits, value, state = policy(step.frame, now.state)
+    # In a restarted dream the policy has seen the pool's start frame instead of the successor.
+    following = Moment(
+        dream=restart_where(done, dream, starts.pool, index),
+        state_before=where_state(done, _entries(starts.state_before, index), now.state),
+        logits=where(done, starts.logits[index], logits),
+        state=where_state(done, _entries(starts.state, index), state),
+        restarts=now.restarts + done.sum(),
+    )
+    return following, (frame, action, step.reward, step.terminated, truncated, value.float(), index)
+
+
+def _entries(state: LSTMState, index: Int[Tensor, "b"]) -> LSTMState:
+    return state[0][index], state[1][index]
+
+
+@torch.no_grad()
+def imagine(
+    world: WorldModel,
+    policy: ActorCritic,
+    carry: Carry,
+    pool: DreamState,
+    noise: WindowNoise,
+    horizon: int,
+    begin: Begin = begin_window,
+    step: Step = imagine_step,
+) -> tuple[Carry, Trajectory]:
+    """Roll the policy out in the dream for one window, without gradient; dreams that end restart from the pool.
+
+    `begin` and `step` are `begin_window` and `imagine_step`, or these compiled.
+    """
+    starts, now = begin(policy, carry, pool)
+    rows: list[Row] = []
     for step_noise, action_noise in zip(noise.dream, noise.action, strict=True):
-        frame = dream.frames[:, -1]
-        action = sample_categorical(logits.float(), action_noise)
-        dream, step = dream_step(world, dream, action, step_noise)
-        truncated = (dream.steps >= horizon) & ~step.terminated
-        done = step.terminated | truncated
-        # Each ended dream takes the next unused entry of the pool.
-        index = (restarts + done.cumsum(0) - 1).clamp(min=0) % len(pool.steps)
-        restarts = restarts + done.sum()
-        next_logits, next_value, next_state = policy(step.frame, state)
-        rows.append((frame, action, step.reward, step.terminated, truncated, next_value.float(), index))
-        dream = restart_where(done, dream, pool, index)
-        # In a restarted dream the policy has seen the pool's start frame instead of the successor.
-        state_before = where_state(done, (pool_state[0][index], pool_state[1][index]), state)
-        logits = where(done, start_logits[index], next_logits)
-        state = where_state(done, (start_state[0][index], start_state[1][index]), next_state)
+        now, row = step(world, policy, now, starts, step_noise, action_noise, horizon)
+        rows.append(row)
     frames, actions, rewards, terminated, truncated, values, indices = map(torch.stack, zip(*rows, strict=True))
-    trajectory = Trajectory(frames, actions, rewards, terminated, truncated, values, indices, initial_state)
-    return Carry(dream, (state_before[0].float(), state_before[1].float())), trajectory
+    trajectory = Trajectory(frames, actions, rewards, terminated, truncated, values, indices, carry.policy_state)
+    return Carry(now.dream, (now.state_before[0].float(), now.state_before[1].float())), trajectory
 
 
 def evaluate_policy(
@@ -135,7 +203,7 @@ def evaluate_policy(
     for t in range(len(done)):
         step_logits, value, state = policy.from_features(features[t], state)
         index = trajectory.start_index[t]
-        state = where_state(done[t], (start_hidden[index], start_cell[index]), state)
+        state = where_state(done[t], _entries((start_hidden, start_cell), index), state)
         logits.append(step_logits.float())
         values.append(value.float())
     return torch.stack(logits), torch.stack(values)

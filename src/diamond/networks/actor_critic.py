@@ -8,8 +8,17 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from diamond import native
 from diamond.config import ActorCriticConfig
-from diamond.networks.blocks import LSTMState, conv1x1, conv3x3, group_norm, initialise_lstm
+from diamond.networks.blocks import (
+    Conv3x3,
+    LSTMState,
+    conv1x1,
+    group_norm,
+    initialise_lstm,
+    normalisation_of,
+    weights_of,
+)
 from diamond.networks.unet import IMAGE_CHANNELS
 
 
@@ -18,7 +27,7 @@ class ActorCritic(nn.Module):
 
     def __init__(self, num_actions: int, height: int, width: int, cfg: ActorCriticConfig) -> None:
         super().__init__()
-        layers: list[nn.Module] = [conv3x3(IMAGE_CHANNELS, cfg.channels[0])]
+        layers: list[nn.Module] = [Conv3x3(IMAGE_CHANNELS, cfg.channels[0])]
         channels = cfg.channels[0]
         for out_channels, halve in zip(cfg.channels, cfg.downsample, strict=True):
             layers.append(EncoderBlock(channels, out_channels))
@@ -64,9 +73,13 @@ class EncoderBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.norm = group_norm(in_channels)
-        self.conv = conv3x3(in_channels, out_channels)
+        self.conv = Conv3x3(in_channels, out_channels)
         self.shortcut = nn.Identity() if in_channels == out_channels else conv1x1(in_channels, out_channels)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
         """Residual features."""
+        if native.usable(x):
+            shortcut = weights_of(self.shortcut) if isinstance(self.shortcut, nn.Conv2d) else None
+            norm = normalisation_of(self.norm)
+            return native.convolution(x, weights_of(self.conv), normalisation=norm, residual=x, shortcut=shortcut)
         return self.shortcut(x) + self.conv(F.silu(self.norm(x)))

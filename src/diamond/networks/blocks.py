@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from diamond import native
+
 CHANNELS_PER_GROUP = 32
 LSTMState = tuple[Tensor, Tensor]
 """Hidden and cell state of an LSTM, each (b, size)."""
@@ -17,9 +19,17 @@ NORM_EPSILON = 1e-5
 CHANNELS_PER_HEAD = 8
 
 
-def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+class Conv3x3(nn.Conv2d):
     """A 3x3 convolution that keeps the size (stride 1) or halves it, rounding up (stride 2)."""
-    return nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1)
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=3, stride=stride, padding=1)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        """Convolve."""
+        if self.stride == (1, 1) and native.usable(x):
+            return native.convolution(x, weights_of(self))
+        return super().forward(x)
 
 
 def conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
@@ -30,6 +40,17 @@ def conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
 def num_groups(channels: int) -> int:
     """Groups of a group normalisation: one for every full 32 channels, at least one."""
     return max(1, channels // CHANNELS_PER_GROUP)
+
+
+def weights_of(conv: nn.Conv2d) -> native.Weights:
+    """A convolution for a fused operation."""
+    assert conv.bias is not None
+    return native.Weights(conv.weight, conv.bias)
+
+
+def normalisation_of(norm: nn.GroupNorm) -> native.Normalisation:
+    """A group normalisation for a fused operation."""
+    return native.Normalisation(norm.num_groups, norm.eps, torch.cat((norm.weight - 1, norm.bias))[None])
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -51,6 +72,10 @@ class AdaptiveGroupNorm(nn.Module):
         scale, shift = self.linear(condition)[:, :, None, None].chunk(2, dim=1)
         return torch.addcmul(shift, F.group_norm(x, self.num_groups, eps=NORM_EPSILON), 1 + scale)
 
+    def fused(self, condition: Float[Tensor, "b k"]) -> native.Normalisation:
+        """The same for a fused operation."""
+        return native.Normalisation(self.num_groups, NORM_EPSILON, self.linear(condition))
+
 
 class SelfAttention(nn.Module):
     """Group norm, then residual self-attention over all pixels, 8 channels a head; starts as the group norm.
@@ -70,6 +95,9 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Let every pixel look at every other."""
+        if native.usable(x):
+            weights = weights_of(self.qkv), weights_of(self.out)
+            return native.attention(x, normalisation_of(self.norm), *weights, self.num_heads)
         b, c, h, w = x.shape
         x = self.norm(x)
         qkv = self.qkv(x).reshape(b, 3, self.num_heads, c // self.num_heads, h * w)
@@ -85,17 +113,36 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.shortcut = nn.Identity() if in_channels == out_channels else conv1x1(in_channels, out_channels)
         self.norm1 = AdaptiveGroupNorm(in_channels, condition_channels)
-        self.conv1 = conv3x3(in_channels, out_channels)
+        self.conv1 = Conv3x3(in_channels, out_channels)
         self.norm2 = AdaptiveGroupNorm(out_channels, condition_channels)
-        self.conv2 = conv3x3(out_channels, out_channels)
+        self.conv2 = Conv3x3(out_channels, out_channels)
         self.attention = SelfAttention(out_channels) if attention else nn.Identity()
         nn.init.zeros_(self.conv2.weight)
 
-    def forward(self, x: Float[Tensor, "b c h w"], condition: Float[Tensor, "b k"]) -> Float[Tensor, "b d h w"]:
-        """Transform `x` under `condition`."""
+    def forward(
+        self,
+        x: Float[Tensor, "b c h w"],
+        condition: Float[Tensor, "b k"],
+        skip: Float[Tensor, "b e h w"] | None = None,
+    ) -> Float[Tensor, "b d h w"]:
+        """Transform `x`, with the channels of `skip` behind its own, under `condition`."""
+        if native.usable(x):
+            return self.attention(self._fused(x, condition, skip))
+        x = x if skip is None else torch.cat((x, skip), dim=1)
         y = self.conv1(F.silu(self.norm1(x, condition)))
         y = self.conv2(F.silu(self.norm2(y, condition)))
         return self.attention(y + self.shortcut(x))
+
+    def _fused(self, x: Tensor, condition: Tensor, skip: Tensor | None) -> Tensor:
+        y = native.convolution(x, weights_of(self.conv1), normalisation=self.norm1.fused(condition), skip=skip)
+        return native.convolution(
+            y,
+            weights_of(self.conv2),
+            normalisation=self.norm2.fused(condition),
+            residual=x,
+            residual_skip=skip,
+            shortcut=weights_of(self.shortcut) if isinstance(self.shortcut, nn.Conv2d) else None,
+        )
 
 
 class FourierFeatures(nn.Module):
@@ -118,7 +165,7 @@ class Downsample(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv = conv3x3(channels, channels, stride=2)
+        self.conv = Conv3x3(channels, channels, stride=2)
         nn.init.orthogonal_(self.conv.weight)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
@@ -131,10 +178,12 @@ class Upsample(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv = conv3x3(channels, channels)
+        self.conv = Conv3x3(channels, channels)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
         """Twice the height and width."""
+        if native.usable(x):
+            return native.convolution(x, weights_of(self.conv), upsample=True)
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 

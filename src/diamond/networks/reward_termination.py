@@ -8,11 +8,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from diamond.config import RewardModelConfig
-from diamond.networks.blocks import Downsample, LSTMState, ResidualBlock, conv3x3, initialise_lstm
+from diamond.networks.blocks import Conv3x3, Downsample, LSTMState, ResidualBlock, initialise_lstm
 from diamond.networks.unet import IMAGE_CHANNELS
 
 REWARD_CLASSES = 3
 TERMINATION_CLASSES = 2
+LSTM_WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 
 
 class RewardTerminationModel(nn.Module):
@@ -48,9 +49,17 @@ class RewardTerminationModel(nn.Module):
         batch, time = actions.shape
         pairs = torch.cat((frames, next_frames), dim=2).flatten(0, 1)
         features = self.encoder(pairs, self.action_embedding(actions.flatten()))
-        hidden, (h, c) = self.lstm(features.reshape(batch, time, -1), (state[0][None], state[1][None]))
+        hidden, state = self._remember(features.reshape(batch, time, -1), state)
         reward, termination = self.head(hidden).split((REWARD_CLASSES, TERMINATION_CLASSES), dim=-1)
-        return reward, termination, (h[0], c[0])
+        return reward, termination, state
+
+    def _remember(self, features: Float[Tensor, "b t f"], state: LSTMState) -> tuple[Float[Tensor, "b t m"], LSTMState]:
+        if features.shape[1] == 1:  # in the dream: calling the whole layer for a single step costs more than the step
+            weights: list[Tensor] = [getattr(self.lstm, name) for name in LSTM_WEIGHTS]
+            hidden, cell = torch.lstm_cell(features[:, 0], state, *weights)
+            return hidden[:, None], (hidden, cell)
+        hidden, (h, c) = self.lstm(features, (state[0][None], state[1][None]))
+        return hidden, (h[0], c[0])
 
 
 class TransitionEncoder(nn.Module):
@@ -58,7 +67,7 @@ class TransitionEncoder(nn.Module):
 
     def __init__(self, cfg: RewardModelConfig) -> None:
         super().__init__()
-        self.conv_in = conv3x3(2 * IMAGE_CHANNELS, cfg.channels[0])
+        self.conv_in = Conv3x3(2 * IMAGE_CHANNELS, cfg.channels[0])
         widths = (cfg.channels[0], *cfg.channels)
         levels = []
         for before, width, depth, attention in zip(widths[:-1], widths[1:], cfg.depths, cfg.attention, strict=True):

@@ -8,8 +8,18 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from diamond import native
 from diamond.config import UNetConfig
-from diamond.networks.blocks import Downsample, FourierFeatures, ResidualBlock, Upsample, conv3x3, group_norm
+from diamond.networks.blocks import (
+    Conv3x3,
+    Downsample,
+    FourierFeatures,
+    ResidualBlock,
+    Upsample,
+    group_norm,
+    normalisation_of,
+    weights_of,
+)
 
 IMAGE_CHANNELS = 3
 
@@ -57,7 +67,7 @@ class UNet(nn.Module):
                 x = self.upsamples[level - 1](x)
             level_skips = skips.pop()
             for block in blocks:  # type: ignore[attr-defined]
-                x = block(torch.cat((x, level_skips.pop()), dim=1), condition)
+                x = block(x, condition, level_skips.pop())
         return x[..., :height, :width]
 
 
@@ -76,10 +86,10 @@ class DenoiserNetwork(nn.Module):
             nn.SiLU(),
             nn.Linear(cfg.condition_channels, cfg.condition_channels),
         )
-        self.conv_in = conv3x3((context_length + 1) * IMAGE_CHANNELS, cfg.channels[0])
+        self.conv_in = Conv3x3((context_length + 1) * IMAGE_CHANNELS, cfg.channels[0])
         self.unet = UNet(cfg)
         self.norm_out = group_norm(cfg.channels[0])
-        self.conv_out = conv3x3(cfg.channels[0], IMAGE_CHANNELS)
+        self.conv_out = Conv3x3(cfg.channels[0], IMAGE_CHANNELS)
         nn.init.zeros_(self.conv_out.weight)
 
     def forward(
@@ -93,4 +103,6 @@ class DenoiserNetwork(nn.Module):
         condition = self.condition(self.noise_embedding(level) + self.action_embedding(actions).flatten(1))
         x = self.conv_in(torch.cat((context.flatten(1, 2), noisy), dim=1))
         x = self.unet(x, condition)
+        if native.usable(x):
+            return native.convolution(x, weights_of(self.conv_out), normalisation=normalisation_of(self.norm_out))
         return self.conv_out(F.silu(self.norm_out(x)))

@@ -5,12 +5,17 @@ The order in which they run is in `loop`.
 Axes   b batch | t time | k predicted frames | c h w image
 """
 
+import dataclasses
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from diamond.agent import Agent
 from diamond.config import Config
@@ -22,13 +27,44 @@ from diamond.errors import RunError
 from diamond.files import write_atomic
 from diamond.imagination.dream import DreamState, WorldModel, begin
 from diamond.imagination.returns import lambda_returns
-from diamond.imagination.rollout import Carry, Trajectory, draw_window_noise, evaluate_policy, imagine, pool_size
+from diamond.imagination.rollout import (
+    Begin,
+    Carry,
+    Step,
+    Trajectory,
+    begin_window,
+    draw_window_noise,
+    evaluate_policy,
+    imagine,
+    imagine_step,
+    pool_size,
+)
+from diamond.segments import Segment
 from diamond.training.checkpoint import Checkpoint
 from diamond.training.collector import Collected, Collector
 from diamond.training.learner import Learner
 from diamond.training.metrics import Row
 from diamond.training.objectives import Metrics, actor_critic_loss, reward_termination_loss
 from diamond.training.streams import RandomStreams, derive_seed
+
+
+@dataclass(frozen=True)
+class Functions:
+    """The functions that training spends its time in, as they are or compiled."""
+
+    denoising_loss: Callable[..., Tensor] = denoising_loss
+    reward_termination_loss: Callable[..., tuple[Tensor, Metrics]] = reward_termination_loss
+    begin_dreams: Callable[[WorldModel, Segment], DreamState] = begin
+    begin_window: Begin = begin_window
+    imagine_step: Step = imagine_step
+    evaluate_policy: Callable[..., tuple[Tensor, Tensor]] = evaluate_policy
+
+    def compiled(self) -> "Functions":
+        """Each as one graph without a break, compiled once for each of its few fixed shapes."""
+        torch._dynamo.config.allow_rnn = True  # else PyTorch does not compile what holds one of its recurrent layers
+        functions = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        as_one_graph = partial(torch.compile, fullgraph=True, dynamic=False)
+        return Functions(**{name: as_one_graph(function) for name, function in functions.items()})
 
 
 class Trainer:
@@ -54,8 +90,7 @@ class Trainer:
         self.episode_folder = EpisodeFolder(episodes)
         self._finished: list[int] = []
         self._carry: Carry | None = None
-        if config.compute.compile:
-            self._compile()
+        self._functions = Functions().compiled() if config.compute.compile else Functions()
 
     # Algorithm 1
 
@@ -87,7 +122,7 @@ class Trainer:
         shape = segment.frames[:, cfg.context_length :].shape
         sigma, noise = draw_training_noise(shape, cfg, self.streams["denoiser_noise"])
         with self._autocast():
-            loss = denoising_loss(self.agent.denoiser, segment, sigma, noise, cfg)
+            loss = self._functions.denoising_loss(self.agent.denoiser, segment, sigma, noise, cfg)
         norm = learner.step(loss)
         return {"loss": loss.detach(), "gradient_norm": norm}
 
@@ -101,7 +136,7 @@ class Trainer:
             self.config.replay.age_weights,
         )
         with self._autocast():
-            loss, metrics = reward_termination_loss(self.agent.reward_model, segment)
+            loss, metrics = self._functions.reward_termination_loss(self.agent.reward_model, segment)
         return {**metrics, "gradient_norm": learner.step(loss)}
 
     def update_actor_critic(self) -> Metrics:
@@ -109,7 +144,9 @@ class Trainer:
         cfg, learner = self.config.actor_critic, self.learners["actor_critic"]
         trajectory, pool = self.dream_window()
         with self._autocast():
-            logits, values = evaluate_policy(self.agent.actor_critic, trajectory, pool, cfg.burn_in_gradient)
+            logits, values = self._functions.evaluate_policy(
+                self.agent.actor_critic, trajectory, pool, cfg.burn_in_gradient
+            )
             returns = lambda_returns(
                 trajectory.rewards,
                 trajectory.next_value,
@@ -136,7 +173,10 @@ class Trainer:
             carry = self._carry if self._carry is not None else self._first_carry(world)
             pool = self._starts(world, pool_size(cfg.num_envs, window, cfg.horizon))
             noise = draw_window_noise(carry.dream.frames[:, 0].shape, window, world, self.streams["dream_noise"])
-            self._carry, trajectory = imagine(world, self.agent.actor_critic, carry, pool, noise, cfg.horizon)
+            begin_window, imagine_step = self._functions.begin_window, self._functions.imagine_step
+            self._carry, trajectory = imagine(
+                world, self.agent.actor_critic, carry, pool, noise, cfg.horizon, begin_window, imagine_step
+            )
         return trajectory, pool
 
     def world_model(self) -> WorldModel:
@@ -156,18 +196,11 @@ class Trainer:
             self.streams["actor_critic_batches"],
             self.config.replay.age_weights,
         )
-        return begin(world, segment)
+        return self._functions.begin_dreams(world, segment)
 
     def _first_carry(self, world: WorldModel) -> Carry:
         dreams = self.config.imagination.num_envs
         return Carry(self._starts(world, dreams), self.agent.actor_critic.initial_state(dreams, self.device))
-
-    def _compile(self) -> None:
-        """Compile in place what runs once for every frame; the recurrent parts are too small to gain."""
-        for agent in (self.agent, self.acting_agent()):
-            agent.denoiser.compile(dynamic=False)
-            agent.reward_model.encoder.compile(dynamic=False)
-            agent.actor_critic.encoder.compile(dynamic=False)
 
     def _autocast(self) -> AbstractContextManager[object]:
         if not self.config.compute.bfloat16:
@@ -176,7 +209,7 @@ class Trainer:
 
     # Checkpoints
 
-    def state(self) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
         """Tensors in groups and JSON-ready facts that together decide how the run goes on."""
         training = {f"random.{name}": value for name, value in self.streams.state_dict().items()}
         training |= {f"collector.{name}": value for name, value in self.collector.state_dict().items()}
@@ -213,7 +246,7 @@ class Trainer:
         """
         facts, training = checkpoint.facts, checkpoint.tensors("training")
 
-        def group(prefix: str) -> dict[str, torch.Tensor]:
+        def group(prefix: str) -> dict[str, Tensor]:
             return {k.removeprefix(prefix): v for k, v in training.items() if k.startswith(prefix)}
 
         open_games = [

@@ -1,0 +1,15 @@
+"""Kernels of our own for dreaming on a CPU."""
+
+from diamond.native.operations import (
+    Normalisation,
+    Weights,
+    attention,
+    convolution,
+    disabled,
+    enable,
+    in_use,
+    ready,
+    usable,
+)
+
+__all__ = ["Normalisation", "Weights", "attention", "convolution", "disabled", "enable", "in_use", "ready", "usable"]

@@ -1,0 +1,489 @@
+// Networks on a CPU, fused: what PyTorch does in several passes over memory happens here in one, and 3x3 convolutions
+// multiply a quarter as often (Winograd's minimal filtering F(4x4, 3x3); Lavin and Gray 2016, arXiv 1509.09308).
+//
+// Images are (b, h, w, c) in memory ("channels last"), float32. An input may come in two parts that lie side by side on the
+// channel axis; they are never copied together. Results do not depend on the number of threads.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace {
+
+#ifdef __AVX512F__
+constexpr int LANES = 16;
+#else
+constexpr int LANES = 8;
+#endif
+typedef float Vec __attribute__((vector_size(LANES * sizeof(float))));
+typedef int32_t IntVec __attribute__((vector_size(LANES * sizeof(int32_t))));
+
+constexpr int padded(int channels) { return (channels + LANES - 1) / LANES * LANES; }
+
+inline Vec load(const float* from) {
+    Vec v;
+    std::memcpy(&v, from, sizeof v);
+    return v;
+}
+
+inline void store(float* to, Vec v) { std::memcpy(to, &v, sizeof v); }
+
+// The first `count` lanes, zeros behind them.
+inline Vec load(const float* from, int count) {
+    if (count >= LANES) return load(from);
+    Vec v{};
+    std::memcpy(&v, from, count * sizeof(float));
+    return v;
+}
+
+inline void store(float* to, Vec v, int count) {
+    if (count >= LANES) return store(to, v);
+    std::memcpy(to, &v, count * sizeof(float));
+}
+
+inline Vec fill(float x) { return x - Vec{}; }
+
+inline float sum(Vec v) {
+    float x[LANES];
+    store(x, v);
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++) x[i] += x[half + i];
+    return x[0];
+}
+
+int num_threads() {
+#ifdef _OPENMP
+    return omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+
+// exp(x) for x from -87 to 87, beyond that the value at the bound; relative error below 2e-7.
+inline Vec exponential(Vec x) {
+    constexpr float ROUND = 12582912.0f;  // 1.5 * 2^23: adding it leaves no bits for a fraction
+    Vec t = x * 1.4426950408889634f;      // exp(x) = 2^t
+    t = t < fill(-126.0f) ? fill(-126.0f) : t;
+    t = t > fill(126.0f) ? fill(126.0f) : t;
+    const Vec shifted = t + ROUND;
+    IntVec whole;
+    std::memcpy(&whole, &shifted, sizeof whole);
+    const Vec f = t - (shifted - ROUND);  // in [-1/2, 1/2]
+    Vec power = f * 1.34004322e-3f + 9.6760371e-3f;  // 2^f, fitted at Chebyshev's points
+    power = power * f + 5.55032721e-2f;
+    power = power * f + 2.40221074e-1f;
+    power = power * f + 6.93147207e-1f;
+    power = power * f + 1.00000008f;
+    IntVec bits;
+    std::memcpy(&bits, &power, sizeof bits);
+    bits += whole << 23;
+    std::memcpy(&power, &bits, sizeof power);
+    return power;
+}
+
+inline Vec silu(Vec x) { return x / (1.0f + exponential(-x)); }
+
+// Input channels, possibly in two parts.
+struct Input {
+    const float* part[2];
+    int channels[2];
+    int total() const { return channels[0] + channels[1]; }
+};
+
+// rows x k times k x n, n a multiple of LANES; `c` is overwritten, or added to.
+template <int ROWS, int VECS>
+inline void multiply_tile(
+    const float* a, int lda, int k, const float* b, int ldb, float* c, int ldc, bool add
+) {
+    Vec total[ROWS][VECS];
+    for (int i = 0; i < ROWS; i++)
+        for (int v = 0; v < VECS; v++) total[i][v] = add ? load(c + i * ldc + v * LANES) : Vec{};
+    for (int j = 0; j < k; j++) {
+        Vec row[VECS];
+        for (int v = 0; v < VECS; v++) row[v] = load(b + j * ldb + v * LANES);
+        for (int i = 0; i < ROWS; i++) {
+            const float x = a[i * lda + j];
+            for (int v = 0; v < VECS; v++) total[i][v] += x * row[v];
+        }
+    }
+    for (int i = 0; i < ROWS; i++)
+        for (int v = 0; v < VECS; v++) store(c + i * ldc + v * LANES, total[i][v]);
+}
+
+template <int VECS>
+inline void multiply_columns(
+    const float* a, int lda, int rows, int k, const float* b, int ldb, float* c, int ldc, bool add
+) {
+    constexpr int ROWS = VECS == 4 ? 6 : 8;
+    int i = 0;
+    for (; i + ROWS <= rows; i += ROWS) multiply_tile<ROWS, VECS>(a + i * lda, lda, k, b, ldb, c + i * ldc, ldc, add);
+    for (; i + 2 <= rows; i += 2) multiply_tile<2, VECS>(a + i * lda, lda, k, b, ldb, c + i * ldc, ldc, add);
+    if (i < rows) multiply_tile<1, VECS>(a + i * lda, lda, k, b, ldb, c + i * ldc, ldc, add);
+}
+
+void multiply(const float* a, int lda, int rows, int k, const float* b, int n, float* c, bool add) {
+    int column = 0;
+    for (; column + 4 * LANES <= n; column += 4 * LANES)
+        multiply_columns<4>(a, lda, rows, k, b + column, n, c + column, n, add);
+    for (; column + 2 * LANES <= n; column += 2 * LANES)
+        multiply_columns<2>(a, lda, rows, k, b + column, n, c + column, n, add);
+    for (; column < n; column += LANES) multiply_columns<1>(a, lda, rows, k, b + column, n, c + column, n, add);
+}
+
+// Winograd's F(4x4, 3x3) with the points 0, +-5/8, +-3/2 and infinity: of all pairs of sixteenths these round least, and
+// all constants below are exact. The weights are transformed to match in `library.py`.
+constexpr int TILE = 4, PATCH = 6, POINTS = PATCH * PATCH;
+constexpr float A = 5.0f / 8, B = 3.0f / 2, AA = A * A, BB = B * B;
+
+inline void transform_input(Vec& d0, Vec& d1, Vec& d2, Vec& d3, Vec& d4, Vec& d5) {
+    const Vec even_a = d4 - BB * d2, odd_a = A * (d3 - BB * d1);
+    const Vec even_b = d4 - AA * d2, odd_b = B * (d3 - AA * d1);
+    d0 = AA * BB * d0 - (AA + BB) * d2 + d4;
+    d5 = AA * BB * d1 - (AA + BB) * d3 + d5;
+    d1 = even_a + odd_a;
+    d2 = even_a - odd_a;
+    d3 = even_b + odd_b;
+    d4 = even_b - odd_b;
+}
+
+inline void transform_output(const Vec* m, int step, Vec* y, int y_step) {
+    const Vec sum_a = m[step] + m[2 * step], difference_a = m[step] - m[2 * step];
+    const Vec sum_b = m[3 * step] + m[4 * step], difference_b = m[3 * step] - m[4 * step];
+    y[0] = m[0] + sum_a + sum_b;
+    y[y_step] = A * difference_a + B * difference_b;
+    y[2 * y_step] = AA * sum_a + BB * sum_b;
+    y[3 * y_step] = A * AA * difference_a + B * BB * difference_b + m[5 * step];
+}
+
+// Group normalisation followed by y * (1 + scale) + shift, as one scale and shift per image and channel.
+struct Normalisation {
+    int groups;
+    float epsilon;
+    const float* modulation;  // scale and shift: (b, 2 c), or (2 c) for all images
+    bool shared;
+
+    void run(const Input& input, int batch, int pixels, float* scale, float* shift) const {
+        constexpr int SEGMENTS = 8, ROW = 64;  // a fixed number, so that sums do not depend on the number of threads
+        const int channels = input.total(), segments = std::min(SEGMENTS, (pixels - 1) / ROW + 1);
+        std::vector<double> sums(size_t(batch) * segments * channels * 2);
+#pragma omp parallel for schedule(static) collapse(2)
+        for (int image = 0; image < batch; image++)
+            for (int segment = 0; segment < segments; segment++) {
+                double* sum = sums.data() + (size_t(image) * segments + segment) * channels * 2;
+                const int first = int64_t(pixels) * segment / segments, last = int64_t(pixels) * (segment + 1) / segments;
+                for (int p = 0; p < 2; sum += 2 * input.channels[p++])
+                    for (int c = 0; c < input.channels[p]; c += LANES)
+                        add_up(input.part[p] + size_t(image) * pixels * input.channels[p] + c, input.channels[p],
+                               std::min(LANES, input.channels[p] - c), first, last, ROW, sum + 2 * c);
+            }
+#pragma omp parallel for schedule(static)
+        for (int image = 0; image < batch; image++)
+            combine(input, image, pixels, segments, sums.data() + size_t(image) * segments * channels * 2,
+                    scale + size_t(image) * channels, shift + size_t(image) * channels);
+    }
+
+    // Sums of differences to the image's first pixel, and of their squares: no digits are lost where the mean is large.
+    static void add_up(const float* image, int channels, int count, int first, int last, int row, double* sum) {
+        const Vec origin = load(image, count);
+        for (int start = first; start < last; start += row) {
+            Vec s{}, q{};
+            for (int i = start; i < std::min(last, start + row); i++) {
+                const Vec x = load(image + size_t(i) * channels, count) - origin;
+                s += x;
+                q += x * x;
+            }
+            for (int c = 0; c < count; c++) sum[2 * c] += s[c], sum[2 * c + 1] += q[c];
+        }
+    }
+
+    void combine(
+        const Input& input, int image, int pixels, int segments, const double* sums, float* scale, float* shift
+    ) const {
+        const int channels = input.total(), group_size = channels / groups;
+        std::vector<double> mean(channels), variance(channels);
+        for (int c = 0; c < channels; c++) {
+            const int p = c >= input.channels[0], place = p ? c - input.channels[0] : c;
+            const float origin = input.part[p][size_t(image) * pixels * input.channels[p] + place];
+            double s = 0, q = 0;
+            for (int segment = 0; segment < segments; segment++) {
+                const double* sum = sums + (size_t(segment) * channels + c) * 2;
+                s += sum[0], q += sum[1];
+            }
+            mean[c] = origin + s / pixels;
+            variance[c] = q / pixels - s / pixels * (s / pixels);
+        }
+        const float* modulate = modulation + (shared ? 0 : size_t(image) * 2 * channels);
+        for (int group = 0; group < channels; group += group_size) {
+            double m = 0, v = 0;
+            for (int c = group; c < group + group_size; c++) m += mean[c] / group_size;
+            for (int c = group; c < group + group_size; c++)
+                v += (variance[c] + (mean[c] - m) * (mean[c] - m)) / group_size;
+            const double inverse = 1 / std::sqrt(v + epsilon);
+            for (int c = group; c < group + group_size; c++) {
+                scale[c] = float(inverse * (1 + modulate[c]));
+                shift[c] = float(modulate[channels + c] - m * scale[c]);
+            }
+        }
+    }
+};
+
+// One 3x3 convolution of stride 1, zero padding 1; with `upsample`, of the input with every pixel doubled.
+struct Convolution {
+    Input input;
+    const float *scale, *shift;  // (b, c), or null: the input is scaled, shifted and passed through SiLU
+    const float* weight;  // (36, padded c, padded n), transformed
+    const float* bias;    // (padded n)
+    Input residual;  // what is added to the output; no channels: nothing
+    const float* shortcut;  // (c', padded n), or null: a linear map of the residual, added in its place
+    const float* shortcut_bias;  // (padded n)
+    float* output;
+    int batch, height, width, channels;  // of the output
+    bool upsample;
+
+    int tiles_high() const { return (height + TILE - 1) / TILE; }
+    int tiles_wide() const { return (width + TILE - 1) / TILE; }
+
+    void run() const {
+        constexpr int TILES_AT_ONCE = 32;  // enough to use each weight often, few enough to stay in the cache
+        const int rows = batch * tiles_high();
+        const int at_once = std::max(1, std::min(TILES_AT_ONCE / tiles_wide(), (rows - 1) / num_threads() + 1));
+        const int tasks = (rows - 1) / at_once + 1;
+#pragma omp parallel for schedule(static)
+        for (int task = 0; task < tasks; task++) run_rows(task * at_once, std::min(rows, (task + 1) * at_once));
+    }
+
+    // Rows of tiles, counted through all images.
+    void run_rows(int first, int last) const {
+        const int wide = tiles_wide(), tiles = (last - first) * wide, columns = TILE * wide + 2;
+        const int in = padded(input.total()), out = padded(channels);
+        // Steps from point to point that are no multiple of 4 KiB: else all points compete for the same places in the cache.
+        const size_t in_step = size_t(tiles) * in + LANES, out_step = size_t(tiles) * out + LANES;
+        const size_t row_size = size_t(columns) * in, added_size = size_t(TILE) * width * out;
+        static thread_local std::vector<float> memory;
+        memory.resize(std::max(memory.size(), PATCH * row_size + POINTS * (in_step + out_step) + added_size));
+        float *strip = memory.data(), *patches = strip + PATCH * row_size, *products = patches + POINTS * in_step,
+              *added = products + POINTS * out_step;
+
+        for (int row = first; row < last; row++) {
+            const int image = row / tiles_high(), top = row % tiles_high() * TILE - 1;
+            int known = 0;
+            if (row > first && top > 0) {  // the two last rows of the strip before are the first two of this one
+                known = 2;
+                std::copy_n(strip + TILE * row_size, 2 * row_size, strip);
+            }
+            for (int i = known; i < PATCH; i++) read_row(image, top + i, strip + i * row_size);
+            for (int j = 0; j < wide; j++)
+                read_tile(strip + size_t(TILE) * j * in, row_size, patches + (size_t(row - first) * wide + j) * in, in_step);
+        }
+        for (int point = 0; point < POINTS; point++)
+            multiply(patches + point * in_step, in, tiles, in, weight + size_t(point) * in * out, out,
+                     products + point * out_step, false);
+        for (int row = first; row < last; row++) {
+            const int image = row / tiles_high(), top = row % tiles_high() * TILE;
+            if (shortcut) map_residual(image, top, added);
+            for (int j = 0; j < wide; j++)
+                write_tile(products + (size_t(row - first) * wide + j) * out, out_step, added, image, top, TILE * j);
+        }
+    }
+
+    // One row of the input, activated, with a margin of zeros.
+    void read_row(int image, int y, float* to) const {
+        const int in = padded(input.total()), columns = TILE * tiles_wide() + 2;
+        if (y < 0 || y >= height) {
+            std::fill_n(to, size_t(columns) * in, 0.0f);
+            return;
+        }
+        std::fill_n(to, in, 0.0f);
+        std::fill_n(to + size_t(width + 1) * in, size_t(columns - width - 1) * in, 0.0f);
+        const int doubling = upsample ? 2 : 1;
+        const size_t pixel = (size_t(image) * (height / doubling) + y / doubling) * (width / doubling);
+        for (int p = 0, before = 0; p < 2; before += input.channels[p++]) {
+            const int c = input.channels[p];
+            const size_t entry = size_t(image) * input.total() + before;
+            for (int x = 0; x < width; x++) {
+                const float* from = input.part[p] + (pixel + x / doubling) * c;
+                float* target = to + size_t(x + 1) * in + before;
+                for (int i = 0; i < c; i += LANES) {
+                    Vec v = load(from + i, c - i);
+                    if (scale) v = silu(v * load(scale + entry + i, c - i) + load(shift + entry + i, c - i));
+                    store(target + i, v, in - before - i);
+                }
+            }
+        }
+    }
+
+    void read_tile(const float* strip, size_t row_size, float* patches, size_t step) const {
+        const int in = padded(input.total());
+        for (int c = 0; c < in; c += LANES) {
+            Vec d[PATCH][PATCH];
+            for (int x = 0; x < PATCH; x++) {
+                for (int y = 0; y < PATCH; y++) d[y][x] = load(strip + y * row_size + x * in + c);
+                transform_input(d[0][x], d[1][x], d[2][x], d[3][x], d[4][x], d[5][x]);
+            }
+            for (int y = 0; y < PATCH; y++) {
+                transform_input(d[y][0], d[y][1], d[y][2], d[y][3], d[y][4], d[y][5]);
+                for (int x = 0; x < PATCH; x++) store(patches + (y * PATCH + x) * step + c, d[y][x]);
+            }
+        }
+    }
+
+    void write_tile(const float* products, size_t step, const float* added, int image, int top, int left) const {
+        const int below = std::min(TILE, height - top), beside = std::min(TILE, width - left), out = padded(channels);
+        for (int c = 0; c < channels; c += LANES) {
+            Vec m[PATCH][PATCH], half[TILE][PATCH], y[TILE][TILE];
+            for (int i = 0; i < PATCH; i++)
+                for (int j = 0; j < PATCH; j++) m[i][j] = load(products + (i * PATCH + j) * step + c);
+            for (int j = 0; j < PATCH; j++) transform_output(&m[0][j], PATCH, &half[0][j], PATCH);
+            for (int i = 0; i < TILE; i++) transform_output(half[i], 1, y[i], 1);
+            const Vec b = load(bias + c);
+            for (int i = 0; i < below; i++)
+                for (int j = 0; j < beside; j++) {
+                    const size_t pixel = ((size_t(image) * height + top + i) * width + left + j) * channels + c;
+                    Vec sum = y[i][j] + b;
+                    if (shortcut) sum += load(added + (size_t(i) * width + left + j) * out + c);
+                    else if (residual.channels[0]) sum += load(residual.part[0] + pixel, channels - c);
+                    store(output + pixel, sum, channels - c);
+                }
+        }
+    }
+
+    // The residual of a row of tiles under the shortcut.
+    void map_residual(int image, int top, float* added) const {
+        const int pixels = std::min(TILE, height - top) * width, out = padded(channels);
+        const size_t first = (size_t(image) * height + top) * width;
+        for (int i = 0; i < pixels; i++) std::copy_n(shortcut_bias, out, added + size_t(i) * out);
+        const float* rows = shortcut;
+        for (int p = 0; p < 2; rows += size_t(residual.channels[p++]) * out) {
+            const int c = residual.channels[p];
+            if (c) multiply(residual.part[p] + first * c, c, pixels, c, rows, out, added, true);
+        }
+    }
+};
+
+// Residual self-attention over all pixels of one image after another; the shortcut carries the normalised features.
+struct Attention {
+    const float* input;
+    const float *scale, *shift;  // (b, c)
+    const float* in_weight;   // (c, padded 3 c): query, key and value
+    const float* in_bias;     // (padded 3 c)
+    const float* out_weight;  // (c, padded c)
+    const float* out_bias;    // (padded c)
+    float* output;
+    int batch, pixels, channels, heads;
+
+    void run() const {
+#pragma omp parallel for schedule(static)
+        for (int image = 0; image < batch; image++) attend(image);
+    }
+
+    void attend(int image) const {
+        const int c = padded(channels), wide = padded(3 * channels), keys = padded(pixels);
+        const int size = channels / heads, depth = padded(size);
+        std::vector<float> memory(size_t(pixels) * (2 * c + wide) + size_t(keys) * (size + depth + 2) + LANES);
+        float *normalised = memory.data(), *mixed = normalised + size_t(pixels) * c, *qkv = mixed + size_t(pixels) * c,
+              *key = qkv + size_t(pixels) * wide, *value = key + size_t(size) * keys, *share = value + size_t(depth) * keys,
+              *absent = share + keys;  // minus infinity where there is no pixel
+        std::fill(absent + pixels, absent + keys, -INFINITY);
+        for (int i = 0; i < pixels; i++) {
+            const float* from = input + (size_t(image) * pixels + i) * channels;
+            for (int j = 0; j < channels; j++)
+                normalised[size_t(i) * c + j] = from[j] * scale[image * channels + j] + shift[image * channels + j];
+            std::copy_n(in_bias, wide, qkv + size_t(i) * wide);
+        }
+        multiply(normalised, c, pixels, channels, in_weight, wide, qkv, true);
+        for (int head = 0; head < heads; head++) {
+            for (int i = 0; i < pixels; i++) {
+                const float* from = qkv + size_t(i) * wide + channels + head * size;
+                for (int d = 0; d < size; d++) key[size_t(d) * keys + i] = from[d];
+                std::copy_n(from + channels, size, value + size_t(i) * depth);
+            }
+            for (int i = 0; i < pixels; i++)
+                mix(qkv + size_t(i) * wide + head * size, key, value, absent, share, size, mixed + size_t(i) * c + head * size);
+        }
+        for (int i = 0; i < pixels; i++)
+            for (int j = 0; j < c; j += LANES)
+                store(normalised + size_t(i) * c + j, load(normalised + size_t(i) * c + j) + load(out_bias + j));
+        multiply(mixed, c, pixels, channels, out_weight, c, normalised, true);
+        for (int i = 0; i < pixels; i++)
+            std::copy_n(normalised + size_t(i) * c, channels, output + (size_t(image) * pixels + i) * channels);
+    }
+
+    // The mean of all values, weighted by softmax(query . key / sqrt(size)).
+    void mix(
+        const float* query, const float* key, const float* value, const float* absent, float* share, int size, float* mixed
+    ) const {
+        const int keys = padded(pixels), depth = padded(size);
+        const float factor = 1 / std::sqrt(float(size));
+        Vec most = fill(-INFINITY);
+        for (int i = 0; i < keys; i += LANES) {
+            Vec score = load(absent + i);
+            for (int d = 0; d < size; d++) score += query[d] * load(key + size_t(d) * keys + i);
+            store(share + i, score * factor);
+            most = score > most ? score : most;
+        }
+        float highest = most[0] * factor;
+        for (int lane = 1; lane < LANES; lane++) highest = std::max(highest, most[lane] * factor);
+        Vec total{};
+        for (int i = 0; i < keys; i += LANES) {
+            store(share + i, exponential(load(share + i) - highest));
+            total += load(share + i);
+        }
+        const float inverse = 1 / sum(total);
+        for (int c = 0; c < depth; c += LANES) {
+            Vec mean{};
+            for (int i = 0; i < pixels; i++) mean += share[i] * load(value + size_t(i) * depth + c);
+            store(mixed + c, mean * inverse, size - c);
+        }
+    }
+};
+
+}  // namespace
+
+extern "C" {
+
+int diamond_lanes() { return LANES; }
+
+// conv(silu(normalise(x and skip))) + shortcut(residual); what is null is left out. Height and width are the output's.
+void diamond_convolution(
+    const float* x, int x_channels, const float* skip, int skip_channels,
+    int groups, float epsilon, const float* modulation, int shared,
+    const float* weight, const float* bias,
+    const float* residual, int residual_channels, const float* residual_skip, int residual_skip_channels,
+    const float* shortcut, const float* shortcut_bias,
+    float* output, int batch, int height, int width, int channels, int upsample
+) {
+    const Input input{{x, skip}, {x_channels, skip_channels}};
+    const Input added{{residual, residual_skip}, {residual_channels, residual_skip_channels}};
+    std::vector<float> scale, shift;
+    if (groups) {
+        scale.resize(size_t(batch) * input.total());
+        shift.resize(size_t(batch) * input.total());
+        Normalisation{groups, epsilon, modulation, shared != 0}.run(
+            input, batch, height * width, scale.data(), shift.data()
+        );
+    }
+    Convolution{input, groups ? scale.data() : nullptr, groups ? shift.data() : nullptr, weight, bias, added, shortcut,
+                shortcut_bias, output, batch, height, width, channels, upsample != 0}
+        .run();
+}
+
+// normalise(x) + out(attention(in(normalise(x)))).
+void diamond_attention(
+    const float* x, int groups, float epsilon, const float* modulation, const float* in_weight, const float* in_bias,
+    const float* out_weight, const float* out_bias, float* output, int batch, int pixels, int channels, int heads
+) {
+    std::vector<float> scale(size_t(batch) * channels), shift(size_t(batch) * channels);
+    Normalisation{groups, epsilon, modulation, true}.run(
+        Input{{x, nullptr}, {channels, 0}}, batch, pixels, scale.data(), shift.data()
+    );
+    Attention{x, scale.data(), shift.data(), in_weight, in_bias, out_weight, out_bias, output, batch, pixels, channels,
+              heads}
+        .run();
+}
+}
