@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 import tiny_runs
 import torch
+from conftest import COMMAND
 
 import diamond.config
 import diamond.training.trainer as trainer_module
@@ -26,6 +28,13 @@ from diamond.presets import DEFAULT_PRESET, PRESETS
 from diamond.training.progress import Progress
 from diamond.training.run_folder import RunFolder
 from diamond.version import __version__
+
+COST = {
+    "training_seconds": 150.0,
+    "phase_seconds": {"collect": 2.4, "actor_critic": 130.0},
+    "finishing_seconds": 5.0,
+    "peak_memory_bytes": 84e8,
+}
 
 
 @dataclass
@@ -336,21 +345,16 @@ def test_a_run_that_cannot_go_on_says_why_and_where_it_goes_on(
 def test_options_reach_the_run_and_scores_are_printed(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     score = {"mean": 12.34, "low": 10.0, "high": 14.0, "n": 20, "human_normalised": 0.4567}
     others = {"random": score | {"mean": 1.5, "human_normalised": None}, "reference": {"random": 1.7, "human": 30.5}}
-    cost = {
-        "phase_seconds": {"collect": 2.4, "actor_critic": 130.0},
-        "finishing_seconds": 5.0,
-        "peak_memory_bytes": 84e8,
-    }
-    monkeypatch.setattr(api, "finish", lambda run, progress, device: {"trained": score, "cost": cost} | others)
+    monkeypatch.setattr(api, "finish", lambda run, progress, device: {"trained": score, "cost": COST} | others)
     options = tiny_runs.as_options(tiny_runs.TINY)
     result = cli("train", "--preset", "debug", *options, "--seed", "3", "--run", "runs/mine", "--device", "cpu")
     assert result.status == 0, result.err
     assert result.err.startswith("training in runs/mine (preset debug, diamond/Catch-v0)\n")
     assert result.out.splitlines() == [
-        "trained in the dream   mean return 12.3 [10.0, 14.0] (95 % interval, 20 games), human-normalised 0.457",
-        "random policy          mean return 1.5 [10.0, 14.0] (95 % interval, 20 games)",
+        "trained in the dream   mean return 12.34 [10.00, 14.00] (95 % interval, 20 games), human-normalised 0.457",
+        "random policy          mean return 1.50 [10.00, 14.00] (95 % interval, 20 games)",
         "published references   random 1.7, human 30.5",
-        "time                   collect 2 s, actor critic 2 min, scoring and report 5 s",
+        "time                   3 min in all: collect 2 s, actor critic 2 min, scoring and report 5 s",
         "peak memory            8.4 GB",
         f"report: {Path('runs/mine/report.html')}",
     ]
@@ -360,18 +364,40 @@ def test_options_reach_the_run_and_scores_are_printed(cli: Cli, monkeypatch: pyt
     result = cli("train", "--resume", "--schedule.epochs", "3")  # the newest run
     assert result.status == 0, result.err
     assert result.err.startswith("going on with runs/mine (preset debug, diamond/Catch-v0)\n")
+    assert "are done" not in result.err
     assert RunFolder.open(Path("runs/mine")).config == tiny_runs.override(expected, {"schedule.epochs": 3})
+
+
+def test_a_finished_run_says_that_it_is_finished(cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(run, Path("runs") / "mine")
+    monkeypatch.setattr(api, "finish", lambda run, progress, device: {"cost": COST})
+    again = cli("train", "--resume")
+    assert again.status == 0, again.err
+    assert "all 3 epochs are done; for more, give a larger schedule.epochs\n" in again.err
+    shorter = cli("train", "--resume", "--schedule.epochs", "1")
+    assert shorter.status == 1
+    assert "schedule.epochs is 1: the run has 3 epochs already, give at least as many" in shorter.err
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    """As `diamond presets | head -n 0`, with a pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    program = [*COMMAND, "presets"]
+    ended = subprocess.run(program, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=tmp_path, timeout=60)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, "")
 
 
 def test_verbs_take_the_newest_run(cli: Cli, run: Path) -> None:
     shutil.copytree(run, Path("runs") / "mine")
     scored = cli("evaluate", "--episodes", "3", "--mode", "greedy", "--max-steps", "5", "--json", "scores.json")
-    assert re.fullmatch(r"diamond/Catch-v0: mean return \S+ \[.*\] \(95 % interval, 3 games\)\n", scored.out)
+    assert re.fullmatch(r"runs.mine, diamond/Catch-v0: mean return \S+ \[.*\] \(95 % interval, 3 games\)\n", scored.out)
     scores = json.loads(Path("scores.json").read_text(encoding="utf-8"))["trained"]
     assert (scores["n"], scores["mode"], scores["max_episode_steps"]) == (3, "greedy", 5)
 
     dreamed = cli("dream", "--steps", "4", "--out", "dream.mp4")
-    assert dreamed.out == "dream.mp4: 4 steps of diamond/Catch-v0, real beside dreamed\n"
+    assert dreamed.out == f"dream.mp4: 4 steps of diamond/Catch-v0, real beside dreamed by {Path('runs/mine')}\n"
     assert Path("dream.mp4").stat().st_size > 500
 
     assert cli("report", "--out", "page.html").out == "report: page.html\n"

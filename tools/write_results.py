@@ -11,7 +11,8 @@ INTRODUCTION = """\
 # Results
 
 All that is in `benchmarks/results/`, one section a file. `python tools/write_results.py` writes this page; a test keeps
-both equal. Values are followed by their 95 % interval; n is the number of games, segments or repetitions behind each.
+both equal. Values are followed by their 95 % interval, speeds by the lowest and the highest of n blocks; n is the
+number of games, segments or repetitions behind each.
 What the fields mean and how the files are made is in [Reproducing](../docs/reproducing.md).
 """
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from diamond import native
 from diamond.agent import Agent
 from diamond.compute import parse_device
 from diamond.data.episodes import EpisodeFolder
@@ -61,6 +62,7 @@ def load(path: Path | str | None = None, which: Which = "last", device: str = "a
         return load_published(path).to(target)
     run = RunFolder.open(path)
     chosen = _checkpoint(run, which)
+    native.enable(run.config.compute.fused)  # act and dream as the run itself did
     agent = Agent.create(run.config, run.num_actions, seed=0, action_meanings=run.action_meanings)
     try:
         agent.load_state_dict(chosen.tensors("agent"))

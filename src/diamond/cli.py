@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -148,10 +149,12 @@ def evaluate(args: Evaluate) -> None:
     from diamond import api
     from diamond.evaluation.video import write_video
     from diamond.files import write_json
+    from diamond.training.run_folder import newest_run
 
     if args.episodes < 1:
         raise ConfigError(f"--episodes is {args.episodes}: play at least 1")
-    agent = api.load(args.run, _which(args.checkpoint), args.device)
+    which, run = _which(args.checkpoint), args.run or newest_run()
+    agent = api.load(run, which, args.device)
     if args.game is not None:
         env = dataclasses.replace(agent.config.env, game=args.game, id=None)
         agent.config = dataclasses.replace(agent.config, env=env)
@@ -165,23 +168,25 @@ def evaluate(args: Evaluate) -> None:
         write_json(args.json, {"game": agent.config.env.name, "trained": summary})
     if args.video is not None and games.first_game is not None:
         write_video(args.video, games.first_game, scale=max(1, 256 // agent.config.env.height))
-    print(f"{agent.config.env.name}: {_score(summary)}")
+    print(f"{run}, {agent.config.env.name}: {_score(summary)}")
 
 
 def dream(args: Dream) -> None:
     """Real beside imagined."""
     from diamond import api
     from diamond.evaluation.video import side_by_side, write_video
+    from diamond.training.run_folder import newest_run
 
     if args.steps < 1:
         raise ConfigError(f"--steps is {args.steps}: dream at least 1")
     _require_writable(args.out)
-    agent = api.load(args.run, _which(args.checkpoint), args.device)
+    which, run = _which(args.checkpoint), args.run or newest_run()
+    agent = api.load(run, which, args.device)
     recording = api.record_real(agent, args.seed, max(api.RECORDED_STEPS, 2 * args.steps), num_envs=4)
     real, dreamed = api.real_beside_dream(agent, recording, args.steps, args.seed)
     scale = max(1, 256 // agent.config.env.height)
     write_video(args.out, side_by_side(real, dreamed, scale=scale), api.FRAMES_PER_SECOND)
-    print(f"{args.out}: {len(real)} steps of {agent.config.env.name}, real beside dreamed")
+    print(f"{args.out}: {len(real)} steps of {agent.config.env.name}, real beside dreamed by {run}")
 
 
 def report(args: Report) -> None:
@@ -231,6 +236,17 @@ VERBS: dict[str, tuple[type, Callable[[Any], None]]] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors of the user's are one line on standard error and exit status 1."""
+    try:
+        try:
+            _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has gone, as `head` does; there is nobody to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] in ([], ["-h"], ["--help"]):
         print(_overview())
@@ -273,11 +289,15 @@ def _which(word: str) -> Any:
 
 
 def _score(summary: dict[str, Any]) -> str:
-    interval = f"[{summary['low']:.1f}, {summary['high']:.1f}]"
-    text = f"mean return {summary['mean']:.1f} {interval} (95 % interval, {summary['n']} games)"
+    mean, low, high = (_figure(summary[name]) for name in ("mean", "low", "high"))
+    text = f"mean return {mean} [{low}, {high}] (95 % interval, {summary['n']} games)"
     if summary["human_normalised"] is not None:
         text += f", human-normalised {summary['human_normalised']:.3f}"
     return text
+
+
+def _figure(value: float) -> str:
+    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}"
 
 
 def _print_scores(evaluation: dict[str, Any]) -> None:
@@ -300,7 +320,8 @@ def _print_cost(cost: dict[str, Any]) -> None:
 
     spent = {name.replace("_", " "): seconds for name, seconds in cost["phase_seconds"].items()}
     spent["scoring and report"] = cost["finishing_seconds"]
-    print(f"{'time':22} {', '.join(f'{name} {duration(seconds)}' for name, seconds in spent.items())}")
+    parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in spent.items())
+    print(f"{'time':22} {duration(cost['training_seconds'] + cost['finishing_seconds'])} in all: {parts}")
     print(f"{'peak memory':22} {cost['peak_memory_bytes'] / 1e9:.1f} GB")
 
 
@@ -316,8 +337,15 @@ def _last_checkpoint(path: Path) -> str:
 
 
 def _require_writable(path: Path | None) -> None:
-    if path is not None and not path.absolute().parent.is_dir():
+    if path is None:
+        return
+    folder = path.absolute().parent
+    if not folder.is_dir():
         raise ConfigError(f"{path} cannot be written: its folder does not exist, make it first")
+    if path.is_dir():
+        raise ConfigError(f"{path} cannot be written: it is a folder, name a file in it")
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"{path} cannot be written: its folder is not yours to write to, choose another")
 
 
 def _game_counter() -> Callable[[int, int], None]:

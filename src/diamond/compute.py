@@ -1,6 +1,7 @@
 """The device that arithmetic runs on."""
 
 import ctypes
+import os
 import sys
 
 import torch
@@ -49,10 +50,14 @@ def keep_freed_memory() -> None:
     """Let glibc keep what is freed for the next tensor; nothing happens where another C library is used.
 
     By default it gives large pieces back to the system and gets them again page by page, which for the tensors of a
-    batch takes longer than the arithmetic. The process stays as large as it was at its largest.
+    batch takes longer than the arithmetic. The process stays as large as it was at its largest. Where the user has set
+    a variable `MALLOC_...` or `GLIBC_TUNABLES`, that is left as it is.
     """
-    if sys.platform != "linux" or (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is None:
+    chosen_by_user = any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ)
+    if sys.platform != "linux" or chosen_by_user:
         return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     trim_threshold, mmap_threshold = -1, -3  # names of options in malloc.h
-    mallopt(mmap_threshold, 2**30)
-    mallopt(trim_threshold, 2**31 - 1)
+    # Older versions refuse more than 32 MiB for the second; without it, the first alone would do harm.
+    if mallopt is not None and (mallopt(mmap_threshold, 2**30) or mallopt(mmap_threshold, 2**25)):
+        mallopt(trim_threshold, 2**31 - 1)

@@ -135,6 +135,15 @@ class UNetConfig:
 
     def __post_init__(self) -> None:
         _check_levels("denoiser.unet", self.channels, self.depths, self.attention)
+        joined = [before + width for before, width in zip((0, *self.channels), (*self.channels, 0), strict=True)]
+        joined += [2 * width for width in self.channels]
+        _require(
+            all(width < 64 or width % (width // 32) == 0 for width in joined),
+            "denoiser.unet.channels",
+            self.channels,
+            "on the way up a level's channels join its own and those above: their sums too must be divisible by their "
+            "number of normalisation groups, channels // 32",
+        )
         _require(
             self.condition_channels >= 2 and self.condition_channels % 2 == 0,
             "denoiser.unet.condition_channels",
@@ -444,7 +453,7 @@ class ComputeConfig:
     bfloat16: bool = False
     """Run the networks under bfloat16 autocast; weights, losses and noise scaling stay float32."""
     compile: bool = False
-    """Compile the networks with `torch.compile`."""
+    """Compile what training spends its time in with `torch.compile`; on a CPU in place of the fused kernels."""
     fused: bool = True
     """On a CPU, dream with this package's own fused kernels, built by the machine's C++ compiler at the first use.
     Where there is none, PyTorch's operations do the same; last digits differ: off, all machines do without."""

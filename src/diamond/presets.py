@@ -92,6 +92,7 @@ def debug() -> Config:
             baseline_selection_games=1,
             fidelity_segments=8,
         ),
+        compute=ComputeConfig(threads=1),
     )
 
 

@@ -77,6 +77,7 @@ def test_an_epoch_is_the_sum_of_its_parts() -> None:
         ("--blocks 0", "--blocks is 0: measure at least 1"),
         ("--seconds 0", "--seconds is 0.0: use a positive number"),
         ("--json nowhere/speed.json", "cannot be written: its folder does not exist"),
+        ("--json .", "cannot be written: it is a folder, name a file in it"),
         ("--device tpu", "compute.device is 'tpu'"),
         ("--reference nowhere", "--reference is 'nowhere': give a checkout of the published code"),
     ],

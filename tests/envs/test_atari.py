@@ -306,12 +306,10 @@ def test_all_games_of_the_benchmark_are_known() -> None:
 
 @pytest.mark.parametrize(
     ("game", "hint"),
-    [("Brekout", "did you mean Breakout"), ("ms_pacman", "did you mean MsPacman"), ("zzz", "It must")],
+    [("Brekout", "did you mean Breakout"), ("ms_pacman", "did you mean MsPacman"), ("zzz", "it must be one of .*Pong")],
 )
 def test_an_unknown_game_is_named_with_what_was_meant(game: str, hint: str) -> None:
-    with pytest.raises(
-        EnvError, match=rf"env.game is '{game}': no such Atari game; {hint}.* be one of .*Pong"
-    ) as caught:
+    with pytest.raises(EnvError, match=rf"env.game is '{game}': no such Atari game; {hint}") as caught:
         make_env(EnvConfig(game=game), 1, training=True)
     assert "\n" not in str(caught.value)
 

@@ -57,6 +57,26 @@ def test_another_source_is_built_anew(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(list(cache_folder().iterdir())) == 2
 
 
+def test_torn_kernels_are_built_again() -> None:
+    assert library() is not None
+    [kernels] = cache_folder().iterdir()
+    kernels.unlink()  # the open one stays as it is
+    kernels.write_bytes(b"torn")
+    library.cache_clear()
+    assert library() is not None
+
+
+def test_words_in_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", f"env {COMPILER}")
+    assert library() is not None
+
+
+def test_no_other_system_is_tried(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert library() is None
+    assert not caplog.records
+
+
 def break_nothing_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", str(folder / "empty"))

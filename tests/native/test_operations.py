@@ -1,7 +1,9 @@
 """Our own kernels compute what PyTorch computes, for every shape, and never with old weights."""
 
 import copy
+import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -87,7 +89,19 @@ def test_doubling_pixels_before_a_convolution(h: int, w: int, c: int, seed: int)
 
 @settings(max_examples=50)
 @given(
-    st.sampled_from([(8, 0, 8), (16, 0, 32), (64, 64, 64), (32, 16, 16), (3, 5, 7), (64, 32, 64), (20, 0, 20)]),
+    st.sampled_from(
+        [
+            (8, 0, 8),
+            (16, 0, 32),
+            (64, 64, 64),
+            (32, 16, 16),
+            (3, 5, 7),
+            (64, 32, 64),
+            (20, 0, 20),
+            (12, 12, 5),
+            (16, 16, 32),
+        ]
+    ),
     sizes,
     sizes,
     seeds,
@@ -130,7 +144,7 @@ def test_statistics_of_features_far_from_zero() -> None:
 @pytest.mark.parametrize("value", [-1e4, -88.0, -20.0, 0.0, 20.0, 88.0, 1e4])
 def test_silu_far_out(value: float) -> None:
     weights = native.Weights(torch.ones(1, 1, 3, 3), torch.zeros(1))
-    shift = native.Normalisation(1, 1e-5, torch.tensor([[0.0, value]]))
+    shift = native.Normalisation(1, 1e-5, torch.tensor([[0.0, value]]), offset=1.0)
     with torch.no_grad():
         fused = native.convolution(torch.zeros(1, 1, 1, 1), weights, normalisation=shift)
     expected = F.silu(torch.tensor(value, dtype=torch.float64))
@@ -213,7 +227,11 @@ def move(conv: nn.Module) -> None:
     conv.weight.data = conv.weight.data * 3
 
 
-@pytest.mark.parametrize("change", [update(True), update(False), average, load, move])
+def behind_the_books(conv: nn.Module) -> None:
+    conv.weight.data.mul_(3)
+
+
+@pytest.mark.parametrize("change", [update(True), update(False), average, load, move, behind_the_books])
 def test_changed_weights_are_used_at_once(change: Callable[[nn.Module], None]) -> None:
     """PyTorch's fused optimisers do not count as a change in PyTorch's own books."""
     conv, x = randomised(Conv3x3(16, 16)), images(1, 1, 16, 8, 8)
@@ -235,6 +253,78 @@ def test_a_copy_has_weights_of_its_own() -> None:
         average(copied := copy.deepcopy(conv))
         assert not torch.allclose(copied(x), before)
         assert torch.equal(conv(x), before)
+
+
+def test_in_inference_mode_and_with_weights_made_there() -> None:
+    x = images(1, 1, 16, 8, 8)
+    with torch.inference_mode():
+        made_there = randomised(Conv3x3(16, 16))
+        inside = made_there(x)
+    with torch.no_grad():
+        torch.testing.assert_close(made_there(x), inside)
+        torch.testing.assert_close(randomised(Conv3x3(16, 16))(x), inside)
+
+
+@torch.no_grad()
+def test_other_defaults_and_other_memory_orders_change_nothing() -> None:
+    block = randomised(ResidualBlock(32, 16, 4, attention=True))
+    x, skip, condition = images(0, 2, 16, 9, 9), images(1, 2, 16, 9, 9), torch.ones(2, 4)
+    expected = block(x, condition, skip)
+    assert torch.equal(block(x.contiguous(), condition, skip.contiguous()), expected)
+    wide = torch.stack((x, x), dim=-1)[..., 0]
+    assert torch.equal(block(wide, condition, skip), expected)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(block(x, condition, skip), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@torch.no_grad()
+def test_what_was_not_finite_once_leaves_no_trace() -> None:
+    """Two parts that meet within a vector leave gaps, in which nothing may stay from a call before."""
+    block = randomised(ResidualBlock(24, 24, 4, attention=False))
+    x, condition = images(0, 1, 12, 8, 8), torch.ones(1, 4)
+    expected = block(x, condition, x)
+    wide = randomised(ResidualBlock(64, 64, 4, attention=False))
+    assert wide(torch.full((1, 64, 8, 8), float("nan")), condition).isnan().all()
+    assert torch.equal(block(x, condition, x), expected)
+
+
+@torch.no_grad()
+def test_several_threads_of_python_at_once() -> None:
+    block, condition = randomised(ResidualBlock(16, 16, 4, attention=True)), torch.ones(1, 4)
+    inputs = [images(seed, 1, 16, 12, 12) for seed in range(8)]
+    expected = [block(x, condition) for x in inputs]
+
+    def alone(x: Tensor) -> Tensor:
+        with torch.no_grad():  # a setting of each thread
+            return block(x, condition)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(map(torch.equal, pool.map(alone, inputs), expected))
+
+
+@pytest.mark.parametrize(
+    ("x", "skip", "condition", "complaint"),
+    [
+        (images(0, 2, 8, 4, 4), None, torch.ones(2, 4), "weights of (16, 16, 3, 3) in torch.float32 for 8 channels"),
+        (images(0, 2, 16, 4, 4), None, torch.ones(3, 4), "modulation of (3, 32) for 2 images of 16 channels"),
+    ],
+)
+@torch.no_grad()
+def test_what_does_not_fit_is_refused(x: Tensor, skip: Tensor | None, condition: Tensor, complaint: str) -> None:
+    block = ResidualBlock(16, 16, 4, attention=False)
+    norms = [native.Normalisation(1, 1e-5, norm.linear(condition), 1.0) for norm in (block.norm1, block.norm2)]
+    weights = [native.Weights(conv.weight, conv.bias) for conv in (block.conv1, block.conv2)]
+    shortcut = native.Weights(torch.ones(16, 16, 1, 1), torch.ones(16))
+    with pytest.raises(ValueError, match=re.escape(complaint)):
+        native.residual_block(x, skip, (norms[0], weights[0]), (norms[1], weights[1]), shortcut)
+
+
+def test_weights_in_another_type_are_refused() -> None:
+    with torch.no_grad(), pytest.raises(ValueError, match=r"in torch.float64 for 16 channels in float32"):
+        Conv3x3(16, 16).double()(images(0, 1, 16, 4, 4))
 
 
 def test_only_where_they_can_be() -> None:

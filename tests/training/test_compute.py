@@ -136,3 +136,37 @@ def test_compiled_networks_compute_the_same(tmp_path: Path) -> None:
             assert ours[name] == pytest.approx(theirs[name], rel=1e-3)
     names = [newest(tmp_path / name).tensors("agent").keys() for name in ("plain", "compiled")]
     assert names[0] == names[1]
+
+
+GRAPHS = """
+import functools, sys
+from contextlib import closing
+from pathlib import Path
+import torch
+from tiny_runs import tiny
+from diamond.envs import make_env
+from diamond.training.trainer import Trainer
+torch.compile = functools.partial(torch.compile, backend="eager")  # traces as any other, and is ready at once
+config = tiny({"compute.compile": True, "updates.denoiser.ema_decay": 0.5, "updates.reward_model.ema_decay": 0.5})
+with closing(make_env(config.env, 1, training=True)) as env:
+    trainer = Trainer(config, env, Path(sys.argv[1]), torch.device("cpu"))
+    trainer.begin()
+    for round in range(8):
+        trainer.collect(30)
+        trainer.update_denoiser()
+        trainer.update_reward_model()
+        trainer.update_actor_critic()
+        torch._dynamo.config.error_on_recompile = True
+print(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+"""
+
+
+@pytest.mark.slow
+def test_each_function_is_one_graph_traced_once(tmp_path: Path) -> None:
+    """A break in a graph would be an error (`fullgraph`), and so is a second trace after the first round: through new
+    weights, new experience and restarted dreams. Six functions, one of which meets two shapes."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    traced = subprocess.run(
+        [sys.executable, "-c", GRAPHS, tmp_path], check=True, env=environment, capture_output=True, text=True
+    )
+    assert int(traced.stdout) == 7

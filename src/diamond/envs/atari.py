@@ -130,7 +130,7 @@ def _rom_path(game: str) -> str:
     if game not in games:
         folded = {name.lower(): name for name in games}
         close = [folded[name] for name in difflib.get_close_matches(game.replace("_", "").lower(), folded)]
-        hint = f"did you mean {' or '.join(close)}? " if close else ""
-        raise EnvError(f"env.game is {game!r}: no such Atari game; {hint}It must be one of {', '.join(games)}")
+        remedy = f"did you mean {' or '.join(close)}?" if close else f"it must be one of {', '.join(games)}"
+        raise EnvError(f"env.game is {game!r}: no such Atari game; {remedy}")
     spec = gymnasium.spec(game + _SUFFIX)
     return str(roms.get_rom_path(spec.kwargs["game"]))

@@ -9,7 +9,19 @@ from diamond.native.operations import (
     enable,
     in_use,
     ready,
+    residual_block,
     usable,
 )
 
-__all__ = ["Normalisation", "Weights", "attention", "convolution", "disabled", "enable", "in_use", "ready", "usable"]
+__all__ = [
+    "Normalisation",
+    "Weights",
+    "attention",
+    "convolution",
+    "disabled",
+    "enable",
+    "in_use",
+    "ready",
+    "residual_block",
+    "usable",
+]

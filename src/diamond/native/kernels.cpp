@@ -1,17 +1,22 @@
 // Networks on a CPU, fused: what PyTorch does in several passes over memory happens here in one, and 3x3 convolutions
 // multiply a quarter as often (Winograd's minimal filtering F(4x4, 3x3); Lavin and Gray 2016, arXiv 1509.09308).
 //
-// Images are (b, h, w, c) in memory ("channels last"), float32. An input may come in two parts that lie side by side on the
-// channel axis; they are never copied together. Results do not depend on the number of threads.
+// Images are (b, h, w, c) in memory ("channels last"), float32. An input may come in two parts that lie side by side on
+// the channel axis; they are never copied together. Results do not depend on the number of threads.
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <new>
+#include <utility>
 #include <vector>
 
-#ifdef _OPENMP
-#include <omp.h>
+#include <sys/mman.h>
+
+#ifdef __AVX512F__
+#include <immintrin.h>
 #endif
 
 namespace {
@@ -57,15 +62,7 @@ inline float sum(Vec v) {
     return x[0];
 }
 
-int num_threads() {
-#ifdef _OPENMP
-    return omp_get_max_threads();
-#else
-    return 1;
-#endif
-}
-
-// exp(x) for x from -87 to 87, beyond that the value at the bound; relative error below 2e-7.
+// exp(x) for x from -87 to 87, beyond that the value at the bound; relative error 2e-7 near 0, 3e-6 at the bounds.
 inline Vec exponential(Vec x) {
     constexpr float ROUND = 12582912.0f;  // 1.5 * 2^23: adding it leaves no bits for a fraction
     Vec t = x * 1.4426950408889634f;      // exp(x) = 2^t
@@ -87,7 +84,16 @@ inline Vec exponential(Vec x) {
     return power;
 }
 
-inline Vec silu(Vec x) { return x / (1.0f + exponential(-x)); }
+inline Vec silu(Vec x) {
+    const Vec denominator = 1.0f + exponential(-x);
+#ifdef __AVX512F__
+    // A division takes longer than all the rest; 14 good bits become 24 by one of Newton's steps.
+    const Vec inverse = (Vec)_mm512_maskz_rcp14_ps(0xffff, (__m512)denominator);
+    return x * (inverse * (2.0f - denominator * inverse));
+#else
+    return x / denominator;
+#endif
+}
 
 // Input channels, possibly in two parts.
 struct Input {
@@ -120,7 +126,7 @@ template <int VECS>
 inline void multiply_columns(
     const float* a, int lda, int rows, int k, const float* b, int ldb, float* c, int ldc, bool add
 ) {
-    constexpr int ROWS = VECS == 4 ? 6 : 8;
+    constexpr int ROWS = VECS == 4 ? 4 : 8;  // enough sums in flight, few enough for the registers
     int i = 0;
     for (; i + ROWS <= rows; i += ROWS) multiply_tile<ROWS, VECS>(a + i * lda, lda, k, b, ldb, c + i * ldc, ldc, add);
     for (; i + 2 <= rows; i += 2) multiply_tile<2, VECS>(a + i * lda, lda, k, b, ldb, c + i * ldc, ldc, add);
@@ -136,8 +142,8 @@ void multiply(const float* a, int lda, int rows, int k, const float* b, int n, f
     for (; column < n; column += LANES) multiply_columns<1>(a, lda, rows, k, b + column, n, c + column, n, add);
 }
 
-// Winograd's F(4x4, 3x3) with the points 0, +-5/8, +-3/2 and infinity: of all pairs of sixteenths these round least, and
-// all constants below are exact. The weights are transformed to match in `library.py`.
+// Winograd's F(4x4, 3x3) with the points 0, +-5/8, +-3/2 and infinity: of all pairs of sixteenths these round least,
+// and all constants below are exact. The weights are transformed to match in `operations.py`.
 constexpr int TILE = 4, PATCH = 6, POINTS = PATCH * PATCH;
 constexpr float A = 5.0f / 8, B = 3.0f / 2, AA = A * A, BB = B * B;
 
@@ -161,76 +167,123 @@ inline void transform_output(const Vec* m, int step, Vec* y, int y_step) {
     y[3 * y_step] = A * AA * difference_a + B * BB * difference_b + m[5 * step];
 }
 
-// Group normalisation followed by y * (1 + scale) + shift, as one scale and shift per image and channel.
+// Of each channel, in segments of an image that together are the whole: an origin near the mean, the sum of differences
+// to it and the sum of their squares. Near the mean, few digits are lost.
+struct Moments {
+    int channels;
+    std::vector<int> pixels;  // in each segment
+    std::vector<double> values;  // (b, segments, c, 3)
+
+    Moments(int batch, int channels, std::vector<int> pixels)
+        : channels(channels), pixels(std::move(pixels)), values(size_t(batch) * this->pixels.size() * channels * 3) {}
+
+    double* at(int image, int segment) {
+        return values.data() + (size_t(image) * pixels.size() + segment) * channels * 3;
+    }
+};
+
+// The moments of an input, in a number of segments that does not depend on the number of threads.
+Moments measure(const Input& input, int batch, int pixels, int threads) {
+    constexpr int SEGMENTS = 8, ROW = 64;
+    const int segments = std::min(SEGMENTS, (pixels - 1) / ROW + 1);
+    std::vector<int> firsts, counts;
+    for (int segment = 0; segment < segments; segment++) {
+        firsts.push_back(int64_t(pixels) * segment / segments);
+        counts.push_back(int64_t(pixels) * (segment + 1) / segments - firsts.back());
+    }
+    Moments moments(batch, input.total(), counts);
+#pragma omp parallel for schedule(static) collapse(2) num_threads(threads)
+    for (int image = 0; image < batch; image++)
+        for (int segment = 0; segment < segments; segment++) {
+            double* to = moments.at(image, segment);
+            for (int p = 0; p < 2; p++)
+                for (int c = 0; c < input.channels[p]; c += LANES) {
+                    const int step = input.channels[p], count = std::min(LANES, step - c), n = counts[segment];
+                    const float* from = input.part[p] + (size_t(image) * pixels + firsts[segment]) * step + c;
+                    Vec origin{};
+                    for (int i = 0; i < std::min(ROW, n); i++) origin += load(from + size_t(i) * step, count);
+                    origin /= float(std::min(ROW, n));
+                    for (int lane = 0; lane < count; lane++) to[3 * lane] = origin[lane];
+                    for (int start = 0; start < n; start += ROW) {
+                        Vec s{}, q{};
+                        for (int i = start; i < std::min(n, start + ROW); i++) {
+                            const Vec x = load(from + size_t(i) * step, count) - origin;
+                            s += x;
+                            q += x * x;
+                        }
+                        for (int lane = 0; lane < count; lane++) {
+                            to[3 * lane + 1] += s[lane];
+                            to[3 * lane + 2] += q[lane];
+                        }
+                    }
+                    to += 3 * count;
+                }
+        }
+    return moments;
+}
+
+// Group normalisation followed by y * (offset + scale) + shift, as one scale and shift per image and channel.
 struct Normalisation {
     int groups;
     float epsilon;
     const float* modulation;  // scale and shift: (b, 2 c), or (2 c) for all images
     bool shared;
+    float offset;
 
-    void run(const Input& input, int batch, int pixels, float* scale, float* shift) const {
-        constexpr int SEGMENTS = 8, ROW = 64;  // a fixed number, so that sums do not depend on the number of threads
-        const int channels = input.total(), segments = std::min(SEGMENTS, (pixels - 1) / ROW + 1);
-        std::vector<double> sums(size_t(batch) * segments * channels * 2);
-#pragma omp parallel for schedule(static) collapse(2)
+    void run(Moments& moments, int batch, int threads, float* scale, float* shift) const {
+#pragma omp parallel for schedule(static) num_threads(threads)
         for (int image = 0; image < batch; image++)
-            for (int segment = 0; segment < segments; segment++) {
-                double* sum = sums.data() + (size_t(image) * segments + segment) * channels * 2;
-                const int first = int64_t(pixels) * segment / segments, last = int64_t(pixels) * (segment + 1) / segments;
-                for (int p = 0; p < 2; sum += 2 * input.channels[p++])
-                    for (int c = 0; c < input.channels[p]; c += LANES)
-                        add_up(input.part[p] + size_t(image) * pixels * input.channels[p] + c, input.channels[p],
-                               std::min(LANES, input.channels[p] - c), first, last, ROW, sum + 2 * c);
-            }
-#pragma omp parallel for schedule(static)
-        for (int image = 0; image < batch; image++)
-            combine(input, image, pixels, segments, sums.data() + size_t(image) * segments * channels * 2,
-                    scale + size_t(image) * channels, shift + size_t(image) * channels);
+            combine(moments, image, scale + size_t(image) * moments.channels, shift + size_t(image) * moments.channels);
     }
 
-    // Sums of differences to the image's first pixel, and of their squares: no digits are lost where the mean is large.
-    static void add_up(const float* image, int channels, int count, int first, int last, int row, double* sum) {
-        const Vec origin = load(image, count);
-        for (int start = first; start < last; start += row) {
-            Vec s{}, q{};
-            for (int i = start; i < std::min(last, start + row); i++) {
-                const Vec x = load(image + size_t(i) * channels, count) - origin;
-                s += x;
-                q += x * x;
-            }
-            for (int c = 0; c < count; c++) sum[2 * c] += s[c], sum[2 * c + 1] += q[c];
-        }
-    }
-
-    void combine(
-        const Input& input, int image, int pixels, int segments, const double* sums, float* scale, float* shift
-    ) const {
-        const int channels = input.total(), group_size = channels / groups;
-        std::vector<double> mean(channels), variance(channels);
-        for (int c = 0; c < channels; c++) {
-            const int p = c >= input.channels[0], place = p ? c - input.channels[0] : c;
-            const float origin = input.part[p][size_t(image) * pixels * input.channels[p] + place];
-            double s = 0, q = 0;
-            for (int segment = 0; segment < segments; segment++) {
-                const double* sum = sums + (size_t(segment) * channels + c) * 2;
-                s += sum[0], q += sum[1];
-            }
-            mean[c] = origin + s / pixels;
-            variance[c] = q / pixels - s / pixels * (s / pixels);
-        }
+    void combine(Moments& moments, int image, float* scale, float* shift) const {
+        const int channels = moments.channels, group_size = channels / groups, segments = moments.pixels.size();
         const float* modulate = modulation + (shared ? 0 : size_t(image) * 2 * channels);
         for (int group = 0; group < channels; group += group_size) {
-            double m = 0, v = 0;
-            for (int c = group; c < group + group_size; c++) m += mean[c] / group_size;
-            for (int c = group; c < group + group_size; c++)
-                v += (variance[c] + (mean[c] - m) * (mean[c] - m)) / group_size;
-            const double inverse = 1 / std::sqrt(v + epsilon);
+            double total = 0, n = 0, squares = 0;
+            for (int segment = 0; segment < segments; segment++) {
+                const double *m = moments.at(image, segment), count = moments.pixels[segment];
+                n += count * group_size;
+                for (int c = group; c < group + group_size; c++) total += m[3 * c] * count + m[3 * c + 1];
+            }
+            const double mean = total / n;
+            for (int segment = 0; segment < segments; segment++) {
+                const double *m = moments.at(image, segment), count = moments.pixels[segment], inverse = 1 / count;
+                for (int c = group; c < group + group_size; c++) {
+                    const double own = m[3 * c + 1] * inverse, difference = m[3 * c] + own - mean;
+                    squares += m[3 * c + 2] + count * (difference * difference - own * own);
+                }
+            }
+            const double inverse = 1 / std::sqrt(squares / n + epsilon);
             for (int c = group; c < group + group_size; c++) {
-                scale[c] = float(inverse * (1 + modulate[c]));
-                shift[c] = float(modulate[channels + c] - m * scale[c]);
+                scale[c] = float(inverse * (offset + modulate[c]));
+                shift[c] = float(modulate[channels + c] - mean * scale[c]);
             }
         }
     }
+};
+
+// Memory of a thread, kept from call to call, in pages large enough that few of them are in use.
+class Scratch {
+  public:
+    ~Scratch() { std::free(memory); }
+
+    float* reserve(size_t numbers) {
+        constexpr size_t PAGE = size_t(1) << 21;
+        const size_t bytes = (numbers * sizeof(float) + PAGE - 1) / PAGE * PAGE;
+        if (bytes > size) {
+            std::free(memory);
+            memory = static_cast<float*>(std::aligned_alloc(PAGE, bytes));
+            size = memory ? bytes : 0;
+            if (!memory) throw std::bad_alloc();
+            madvise(memory, bytes, MADV_HUGEPAGE);
+        }
+        return memory;
+    }
+
+  private:
+    float* memory = nullptr;
+    size_t size = 0;
 };
 
 // One 3x3 convolution of stride 1, zero padding 1; with `upsample`, of the input with every pixel doubled.
@@ -245,6 +298,8 @@ struct Convolution {
     float* output;
     int batch, height, width, channels;  // of the output
     bool upsample;
+    int threads;
+    Moments* moments;  // of the output, a segment a row of tiles, or null
 
     int tiles_high() const { return (height + TILE - 1) / TILE; }
     int tiles_wide() const { return (width + TILE - 1) / TILE; }
@@ -252,9 +307,9 @@ struct Convolution {
     void run() const {
         constexpr int TILES_AT_ONCE = 32;  // enough to use each weight often, few enough to stay in the cache
         const int rows = batch * tiles_high();
-        const int at_once = std::max(1, std::min(TILES_AT_ONCE / tiles_wide(), (rows - 1) / num_threads() + 1));
+        const int at_once = std::max(1, std::min(TILES_AT_ONCE / tiles_wide(), (rows - 1) / threads + 1));
         const int tasks = (rows - 1) / at_once + 1;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(threads)
         for (int task = 0; task < tasks; task++) run_rows(task * at_once, std::min(rows, (task + 1) * at_once));
     }
 
@@ -262,13 +317,13 @@ struct Convolution {
     void run_rows(int first, int last) const {
         const int wide = tiles_wide(), tiles = (last - first) * wide, columns = TILE * wide + 2;
         const int in = padded(input.total()), out = padded(channels);
-        // Steps from point to point that are no multiple of 4 KiB: else all points compete for the same places in the cache.
+        // Steps from point to point are no multiple of 4 KiB: else all points compete for the same places in the cache.
         const size_t in_step = size_t(tiles) * in + LANES, out_step = size_t(tiles) * out + LANES;
         const size_t row_size = size_t(columns) * in, added_size = size_t(TILE) * width * out;
-        static thread_local std::vector<float> memory;
-        memory.resize(std::max(memory.size(), PATCH * row_size + POINTS * (in_step + out_step) + added_size));
-        float *strip = memory.data(), *patches = strip + PATCH * row_size, *products = patches + POINTS * in_step,
-              *added = products + POINTS * out_step;
+        static thread_local Scratch scratch;
+        float* strip = scratch.reserve(PATCH * row_size + POINTS * (in_step + out_step) + added_size + 3 * out);
+        float *patches = strip + PATCH * row_size, *products = patches + POINTS * in_step,
+              *added = products + POINTS * out_step, *sums = added + added_size;
 
         for (int row = first; row < last; row++) {
             const int image = row / tiles_high(), top = row % tiles_high() * TILE - 1;
@@ -279,7 +334,8 @@ struct Convolution {
             }
             for (int i = known; i < PATCH; i++) read_row(image, top + i, strip + i * row_size);
             for (int j = 0; j < wide; j++)
-                read_tile(strip + size_t(TILE) * j * in, row_size, patches + (size_t(row - first) * wide + j) * in, in_step);
+                read_tile(strip + size_t(TILE) * j * in, row_size, patches + (size_t(row - first) * wide + j) * in,
+                          in_step);
         }
         for (int point = 0; point < POINTS; point++)
             multiply(patches + point * in_step, in, tiles, in, weight + size_t(point) * in * out, out,
@@ -288,7 +344,13 @@ struct Convolution {
             const int image = row / tiles_high(), top = row % tiles_high() * TILE;
             if (shortcut) map_residual(image, top, added);
             for (int j = 0; j < wide; j++)
-                write_tile(products + (size_t(row - first) * wide + j) * out, out_step, added, image, top, TILE * j);
+                write_tile(products + (size_t(row - first) * wide + j) * out, out_step, added, sums, image, top,
+                           TILE * j);
+            if (moments) {
+                double* to = moments->at(image, top / TILE);
+                for (int c = 0; c < channels; c++)
+                    for (int i = 0; i < 3; i++) *to++ = sums[i * out + c];
+            }
         }
     }
 
@@ -316,6 +378,8 @@ struct Convolution {
                 }
             }
         }
+        // Where two parts meet within a vector, the last one may end before the padding does.
+        for (int x = 1; x <= width; x++) std::fill(to + size_t(x) * in + input.total(), to + size_t(x + 1) * in, 0.0f);
     }
 
     void read_tile(const float* strip, size_t row_size, float* patches, size_t step) const {
@@ -333,7 +397,9 @@ struct Convolution {
         }
     }
 
-    void write_tile(const float* products, size_t step, const float* added, int image, int top, int left) const {
+    void write_tile(
+        const float* products, size_t step, const float* added, float* sums, int image, int top, int left
+    ) const {
         const int below = std::min(TILE, height - top), beside = std::min(TILE, width - left), out = padded(channels);
         for (int c = 0; c < channels; c += LANES) {
             Vec m[PATCH][PATCH], half[TILE][PATCH], y[TILE][TILE];
@@ -345,12 +411,35 @@ struct Convolution {
             for (int i = 0; i < below; i++)
                 for (int j = 0; j < beside; j++) {
                     const size_t pixel = ((size_t(image) * height + top + i) * width + left + j) * channels + c;
-                    Vec sum = y[i][j] + b;
-                    if (shortcut) sum += load(added + (size_t(i) * width + left + j) * out + c);
-                    else if (residual.channels[0]) sum += load(residual.part[0] + pixel, channels - c);
-                    store(output + pixel, sum, channels - c);
+                    y[i][j] += b;
+                    if (shortcut) y[i][j] += load(added + (size_t(i) * width + left + j) * out + c);
+                    else if (residual.channels[0]) y[i][j] += load(residual.part[0] + pixel, channels - c);
+                    store(output + pixel, y[i][j], channels - c);
                 }
+            if (moments) add_moments(y, below, beside, left == 0, sums + c, out);
         }
+    }
+
+    // What a tile adds to the moments of its row, whose origin is the mean of its first tile.
+    static void add_moments(const Vec (&y)[TILE][TILE], int below, int beside, bool first, float* sums, int step) {
+        if (first) {
+            Vec total{};
+            for (int i = 0; i < below; i++)
+                for (int j = 0; j < beside; j++) total += y[i][j];
+            store(sums, total / float(below * beside));
+            store(sums + step, Vec{});
+            store(sums + 2 * step, Vec{});
+        }
+        const Vec origin = load(sums);
+        Vec s = load(sums + step), q = load(sums + 2 * step);
+        for (int i = 0; i < below; i++)
+            for (int j = 0; j < beside; j++) {
+                const Vec difference = y[i][j] - origin;
+                s += difference;
+                q += difference * difference;
+            }
+        store(sums + step, s);
+        store(sums + 2 * step, q);
     }
 
     // The residual of a row of tiles under the shortcut.
@@ -375,10 +464,10 @@ struct Attention {
     const float* out_weight;  // (c, padded c)
     const float* out_bias;    // (padded c)
     float* output;
-    int batch, pixels, channels, heads;
+    int batch, pixels, channels, heads, threads;
 
     void run() const {
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(threads)
         for (int image = 0; image < batch; image++) attend(image);
     }
 
@@ -387,7 +476,8 @@ struct Attention {
         const int size = channels / heads, depth = padded(size);
         std::vector<float> memory(size_t(pixels) * (2 * c + wide) + size_t(keys) * (size + depth + 2) + LANES);
         float *normalised = memory.data(), *mixed = normalised + size_t(pixels) * c, *qkv = mixed + size_t(pixels) * c,
-              *key = qkv + size_t(pixels) * wide, *value = key + size_t(size) * keys, *share = value + size_t(depth) * keys,
+              *key = qkv + size_t(pixels) * wide, *value = key + size_t(size) * keys,
+              *share = value + size_t(depth) * keys,
               *absent = share + keys;  // minus infinity where there is no pixel
         std::fill(absent + pixels, absent + keys, -INFINITY);
         for (int i = 0; i < pixels; i++) {
@@ -404,7 +494,8 @@ struct Attention {
                 std::copy_n(from + channels, size, value + size_t(i) * depth);
             }
             for (int i = 0; i < pixels; i++)
-                mix(qkv + size_t(i) * wide + head * size, key, value, absent, share, size, mixed + size_t(i) * c + head * size);
+                mix(qkv + size_t(i) * wide + head * size, key, value, absent, share, size,
+                    mixed + size_t(i) * c + head * size);
         }
         for (int i = 0; i < pixels; i++)
             for (int j = 0; j < c; j += LANES)
@@ -416,7 +507,8 @@ struct Attention {
 
     // The mean of all values, weighted by softmax(query . key / sqrt(size)).
     void mix(
-        const float* query, const float* key, const float* value, const float* absent, float* share, int size, float* mixed
+        const float* query, const float* key, const float* value, const float* absent, float* share, int size,
+        float* mixed
     ) const {
         const int keys = padded(pixels), depth = padded(size);
         const float factor = 1 / std::sqrt(float(size));
@@ -449,41 +541,63 @@ extern "C" {
 
 int diamond_lanes() { return LANES; }
 
-// conv(silu(normalise(x and skip))) + shortcut(residual); what is null is left out. Height and width are the output's.
+// conv(silu(normalise(x))) + shortcut(x); what is null is left out. Height and width are the output's.
 void diamond_convolution(
-    const float* x, int x_channels, const float* skip, int skip_channels,
-    int groups, float epsilon, const float* modulation, int shared,
-    const float* weight, const float* bias,
-    const float* residual, int residual_channels, const float* residual_skip, int residual_skip_channels,
-    const float* shortcut, const float* shortcut_bias,
-    float* output, int batch, int height, int width, int channels, int upsample
+    const float* x, int x_channels, int batch, int height, int width, int upsample,
+    int groups, float epsilon, const float* modulation, int shared, float offset,
+    const float* weight, const float* bias, int channels,
+    const float* shortcut, const float* shortcut_bias, int residual,
+    float* output, int threads
 ) {
-    const Input input{{x, skip}, {x_channels, skip_channels}};
-    const Input added{{residual, residual_skip}, {residual_channels, residual_skip_channels}};
-    std::vector<float> scale, shift;
+    const Input input{{x, nullptr}, {x_channels, 0}};
+    std::vector<float> scale(groups ? size_t(batch) * x_channels : 0), shift(scale.size());
     if (groups) {
-        scale.resize(size_t(batch) * input.total());
-        shift.resize(size_t(batch) * input.total());
-        Normalisation{groups, epsilon, modulation, shared != 0}.run(
-            input, batch, height * width, scale.data(), shift.data()
+        Moments moments = measure(input, batch, height * width, threads);
+        Normalisation{groups, epsilon, modulation, shared != 0, offset}.run(
+            moments, batch, threads, scale.data(), shift.data()
         );
     }
-    Convolution{input, groups ? scale.data() : nullptr, groups ? shift.data() : nullptr, weight, bias, added, shortcut,
-                shortcut_bias, output, batch, height, width, channels, upsample != 0}
+    Convolution{input, groups ? scale.data() : nullptr, groups ? shift.data() : nullptr, weight, bias,
+                residual ? input : Input{}, shortcut, shortcut_bias, output, batch, height, width, channels,
+                upsample != 0, threads, nullptr}
+        .run();
+}
+
+// conv2(silu(normalise2(conv1(silu(normalise1(x and skip)))))) + shortcut(x and skip); `inner` has the output's size.
+void diamond_residual_block(
+    const float* x, int x_channels, const float* skip, int skip_channels, int batch, int height, int width,
+    int groups1, const float* modulation1, const float* weight1, const float* bias1,
+    int groups2, const float* modulation2, const float* weight2, const float* bias2, float epsilon,
+    int channels, const float* shortcut, const float* shortcut_bias, float* inner, float* output, int threads
+) {
+    const Input input{{x, skip}, {x_channels, skip_channels}}, middle{{inner, nullptr}, {channels, 0}};
+    const size_t most = size_t(batch) * std::max(input.total(), channels);
+    std::vector<float> scale(most), shift(most);
+    Moments before = measure(input, batch, height * width, threads);
+    Normalisation{groups1, epsilon, modulation1, false, 1}.run(before, batch, threads, scale.data(), shift.data());
+    std::vector<int> row_pixels;
+    for (int top = 0; top < height; top += TILE) row_pixels.push_back(std::min(TILE, height - top) * width);
+    Moments between(batch, channels, row_pixels);
+    Convolution{input, scale.data(), shift.data(), weight1, bias1, Input{}, nullptr, nullptr, inner, batch, height,
+                width, channels, false, threads, &between}
+        .run();
+    Normalisation{groups2, epsilon, modulation2, false, 1}.run(between, batch, threads, scale.data(), shift.data());
+    Convolution{middle, scale.data(), shift.data(), weight2, bias2, input, shortcut, shortcut_bias, output, batch,
+                height, width, channels, false, threads, nullptr}
         .run();
 }
 
 // normalise(x) + out(attention(in(normalise(x)))).
 void diamond_attention(
-    const float* x, int groups, float epsilon, const float* modulation, const float* in_weight, const float* in_bias,
-    const float* out_weight, const float* out_bias, float* output, int batch, int pixels, int channels, int heads
+    const float* x, int batch, int pixels, int channels, int heads, int groups, float epsilon, const float* modulation,
+    const float* in_weight, const float* in_bias, const float* out_weight, const float* out_bias,
+    float* output, int threads
 ) {
-    std::vector<float> scale(size_t(batch) * channels), shift(size_t(batch) * channels);
-    Normalisation{groups, epsilon, modulation, true}.run(
-        Input{{x, nullptr}, {channels, 0}}, batch, pixels, scale.data(), shift.data()
-    );
+    std::vector<float> scale(size_t(batch) * channels), shift(scale.size());
+    Moments moments = measure(Input{{x, nullptr}, {channels, 0}}, batch, pixels, threads);
+    Normalisation{groups, epsilon, modulation, true, 0}.run(moments, batch, threads, scale.data(), shift.data());
     Attention{x, scale.data(), shift.data(), in_weight, in_bias, out_weight, out_bias, output, batch, pixels, channels,
-              heads}
+              heads, threads}
         .run();
 }
 }

@@ -7,6 +7,7 @@ import ctypes
 import hashlib
 import logging
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -25,21 +26,30 @@ class BuildError(Exception):
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The kernels, or None, after one line of warning, where they cannot be built."""
+    """The kernels, or None: after one line of warning where they cannot be built, in silence on another system than
+    Linux, where they were never tried."""
+    if sys.platform != "linux":
+        return None
     try:
-        return _load(_build())
-    except (BuildError, OSError, subprocess.SubprocessError) as error:
+        built = _build()
+        try:
+            return _load(built)
+        except OSError:  # torn, or built beside another C library
+            built.unlink()
+            return _load(_build())
+    except (BuildError, OSError, RuntimeError, AttributeError, subprocess.SubprocessError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         logging.getLogger(__name__).warning("diamond: dreaming on the CPU is slower here: %s", reason)
         return None
 
 
 def _build() -> Path:
-    compiler = os.environ.get("CXX") or next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
-    if compiler is None:
+    found = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), "")
+    compiler = shlex.split(os.environ.get("CXX", "")) or [found]
+    if not compiler[0]:
         raise BuildError("no C++ compiler was found (install g++ or clang++, or name one in the variable CXX)")
     # What the compiler says of itself and of the processor: another machine with the same home builds its own.
-    facts = _run(compiler, "-march=native", "-dM", "-E", "-x", "c++", os.devnull)
+    facts = _run(*compiler, "-march=native", "-dM", "-E", "-x", "c++", os.devnull)
     key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), " ".join(FLAGS).encode(), facts])).hexdigest()[:16]
     built = cache_folder() / f"kernels-{key}.so"
     if not built.is_file():
@@ -47,7 +57,7 @@ def _build() -> Path:
         handle, partial = tempfile.mkstemp(dir=built.parent, suffix=".so")
         os.close(handle)
         try:
-            _run(compiler, *FLAGS, str(SOURCE), "-o", partial)
+            _run(*compiler, *FLAGS, str(SOURCE), "-o", partial)
             os.replace(partial, built)
         finally:
             Path(partial).unlink(missing_ok=True)
@@ -56,10 +66,7 @@ def _build() -> Path:
 
 def cache_folder() -> Path:
     """Where built kernels are kept."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME")
+    base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "diamond-wm"
 
 
@@ -72,22 +79,27 @@ def _run(*command: str) -> bytes:
 
 def _load(path: Path) -> ctypes.CDLL:
     kernels = ctypes.CDLL(str(path))
-    pointer, integer = ctypes.c_void_p, ctypes.c_int
-    kernels.diamond_lanes.restype = integer
+    pointer, integer, number = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
     kernels.diamond_lanes.argtypes = []
-    kernels.diamond_convolution.restype = None
     kernels.diamond_convolution.argtypes = [
-        *(pointer, integer) * 2,
-        *(integer, ctypes.c_float, pointer, integer),
-        *(pointer, pointer),
-        *(pointer, integer) * 2,
-        *(pointer, pointer),
         *(pointer, integer, integer, integer, integer, integer),
+        *(integer, number, pointer, integer, number),
+        *(pointer, pointer, integer, pointer, pointer, integer),
+        *(pointer, integer),
     ]
-    kernels.diamond_attention.restype = None
+    kernels.diamond_residual_block.argtypes = [
+        *(pointer, integer, pointer, integer, integer, integer, integer),
+        *(integer, pointer, pointer, pointer),
+        *(integer, pointer, pointer, pointer, number),
+        *(integer, pointer, pointer, pointer, pointer),
+        integer,
+    ]
     kernels.diamond_attention.argtypes = [
-        *(pointer, integer, ctypes.c_float, pointer),
-        *(pointer,) * 4,
         *(pointer, integer, integer, integer, integer),
+        *(integer, number, pointer),
+        *(pointer, pointer, pointer, pointer),
+        *(pointer, integer),
     ]
+    for function in (kernels.diamond_convolution, kernels.diamond_residual_block, kernels.diamond_attention):
+        function.restype = None
     return kernels

@@ -17,6 +17,7 @@ from diamond.networks.blocks import (
     group_norm,
     initialise_lstm,
     normalisation_of,
+    shortcut_of,
     weights_of,
 )
 from diamond.networks.unet import IMAGE_CHANNELS
@@ -79,7 +80,6 @@ class EncoderBlock(nn.Module):
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
         """Residual features."""
         if native.usable(x):
-            shortcut = weights_of(self.shortcut) if isinstance(self.shortcut, nn.Conv2d) else None
-            norm = normalisation_of(self.norm)
-            return native.convolution(x, weights_of(self.conv), normalisation=norm, residual=x, shortcut=shortcut)
+            norm, shortcut = normalisation_of(self.norm), shortcut_of(self.shortcut)
+            return native.convolution(x, weights_of(self.conv), normalisation=norm, residual=True, shortcut=shortcut)
         return self.shortcut(x) + self.conv(F.silu(self.norm(x)))

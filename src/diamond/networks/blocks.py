@@ -48,9 +48,14 @@ def weights_of(conv: nn.Conv2d) -> native.Weights:
     return native.Weights(conv.weight, conv.bias)
 
 
+def shortcut_of(module: nn.Module) -> native.Weights | None:
+    """A shortcut for a fused operation: None where it is the identity."""
+    return weights_of(module) if isinstance(module, nn.Conv2d) else None
+
+
 def normalisation_of(norm: nn.GroupNorm) -> native.Normalisation:
     """A group normalisation for a fused operation."""
-    return native.Normalisation(norm.num_groups, norm.eps, torch.cat((norm.weight - 1, norm.bias))[None])
+    return native.Normalisation(norm.num_groups, norm.eps, torch.cat((norm.weight, norm.bias))[None], offset=0.0)
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -74,7 +79,7 @@ class AdaptiveGroupNorm(nn.Module):
 
     def fused(self, condition: Float[Tensor, "b k"]) -> native.Normalisation:
         """The same for a fused operation."""
-        return native.Normalisation(self.num_groups, NORM_EPSILON, self.linear(condition))
+        return native.Normalisation(self.num_groups, NORM_EPSILON, self.linear(condition), offset=1.0)
 
 
 class SelfAttention(nn.Module):
@@ -134,15 +139,9 @@ class ResidualBlock(nn.Module):
         return self.attention(y + self.shortcut(x))
 
     def _fused(self, x: Tensor, condition: Tensor, skip: Tensor | None) -> Tensor:
-        y = native.convolution(x, weights_of(self.conv1), normalisation=self.norm1.fused(condition), skip=skip)
-        return native.convolution(
-            y,
-            weights_of(self.conv2),
-            normalisation=self.norm2.fused(condition),
-            residual=x,
-            residual_skip=skip,
-            shortcut=weights_of(self.shortcut) if isinstance(self.shortcut, nn.Conv2d) else None,
-        )
+        first = self.norm1.fused(condition), weights_of(self.conv1)
+        second = self.norm2.fused(condition), weights_of(self.conv2)
+        return native.residual_block(x, skip, first, second, shortcut_of(self.shortcut))
 
 
 class FourierFeatures(nn.Module):

@@ -14,6 +14,7 @@ from pathlib import Path
 from diamond.compute import choose_device
 from diamond.config import Config
 from diamond.envs import make_env
+from diamond.errors import ConfigError
 from diamond.evaluation.scores import evaluate_agent, metrics_row, summarise
 from diamond.training.checkpoint import newest_checkpoint, prune, remove_partial, write_checkpoint
 from diamond.training.learner import Learner
@@ -70,6 +71,12 @@ def train(config: Config, path: Path, resume: bool, progress: Progress) -> RunFo
 def _epochs(trainer: Trainer, run: RunFolder, log: MetricsLog, progress: Progress) -> None:
     """The loop itself."""
     schedule = trainer.config.schedule
+    if trainer.epoch > schedule.epochs:
+        raise ConfigError(
+            f"schedule.epochs is {schedule.epochs}: the run has {trainer.epoch} epochs already, give at least as many"
+        )
+    if trainer.epoch == schedule.epochs:
+        progress.message(f"all {schedule.epochs} epochs are done; for more, give a larger schedule.epochs")
     progress.begin(trainer.config, trainer.epoch, trainer.env_steps)
     while trainer.epoch < schedule.epochs:
         first, started = trainer.epoch == 0, time.monotonic()
@@ -83,7 +90,7 @@ def _epochs(trainer: Trainer, run: RunFolder, log: MetricsLog, progress: Progres
 
         last = trainer.epoch == schedule.epochs
         improved = False
-        if schedule.evaluate_every and trainer.epoch % schedule.evaluate_every == 0 and not last:
+        if schedule.evaluate_every and trainer.epoch % schedule.evaluate_every == 0:
             scores = _evaluate(trainer, progress)
             improved = trainer.note_score(scores["evaluation/return_mean"])
             row |= scores

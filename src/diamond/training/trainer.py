@@ -52,12 +52,12 @@ from diamond.training.streams import RandomStreams, derive_seed
 class Functions:
     """The functions that training spends its time in, as they are or compiled."""
 
-    denoising_loss: Callable[..., Tensor] = denoising_loss
-    reward_termination_loss: Callable[..., tuple[Tensor, Metrics]] = reward_termination_loss
-    begin_dreams: Callable[[WorldModel, Segment], DreamState] = begin
-    begin_window: Begin = begin_window
-    imagine_step: Step = imagine_step
-    evaluate_policy: Callable[..., tuple[Tensor, Tensor]] = evaluate_policy
+    denoising_loss: Callable[..., Tensor]
+    reward_termination_loss: Callable[..., tuple[Tensor, Metrics]]
+    begin_dreams: Callable[[WorldModel, Segment], DreamState]
+    begin_window: Begin
+    imagine_step: Step
+    evaluate_policy: Callable[..., tuple[Tensor, Tensor]]
 
     def compiled(self) -> "Functions":
         """Each as one graph without a break, compiled once for each of its few fixed shapes."""
@@ -90,7 +90,10 @@ class Trainer:
         self.episode_folder = EpisodeFolder(episodes)
         self._finished: list[int] = []
         self._carry: Carry | None = None
-        self._functions = Functions().compiled() if config.compute.compile else Functions()
+        functions = Functions(
+            denoising_loss, reward_termination_loss, begin, begin_window, imagine_step, evaluate_policy
+        )
+        self._functions = functions.compiled() if config.compute.compile else functions
 
     # Algorithm 1
 
@@ -173,10 +176,8 @@ class Trainer:
             carry = self._carry if self._carry is not None else self._first_carry(world)
             pool = self._starts(world, pool_size(cfg.num_envs, window, cfg.horizon))
             noise = draw_window_noise(carry.dream.frames[:, 0].shape, window, world, self.streams["dream_noise"])
-            begin_window, imagine_step = self._functions.begin_window, self._functions.imagine_step
-            self._carry, trajectory = imagine(
-                world, self.agent.actor_critic, carry, pool, noise, cfg.horizon, begin_window, imagine_step
-            )
+            steps = self._functions.begin_window, self._functions.imagine_step
+            self._carry, trajectory = imagine(world, self.agent.actor_critic, carry, pool, noise, cfg.horizon, *steps)
         return trajectory, pool
 
     def world_model(self) -> WorldModel:
