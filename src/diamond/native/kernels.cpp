@@ -321,8 +321,8 @@ struct Convolution {
         const size_t in_step = size_t(tiles) * in + LANES, out_step = size_t(tiles) * out + LANES;
         const size_t row_size = size_t(columns) * in, added_size = size_t(TILE) * width * out;
         static thread_local Scratch scratch;
-        float* strip = scratch.reserve(PATCH * row_size + POINTS * (in_step + out_step) + added_size + 3 * out);
-        float *patches = strip + PATCH * row_size, *products = patches + POINTS * in_step,
+        float* strip = scratch.reserve((PATCH + 2) * row_size + POINTS * (in_step + out_step) + added_size + 3 * out);
+        float *kept = strip + PATCH * row_size, *patches = kept + 2 * row_size, *products = patches + POINTS * in_step,
               *added = products + POINTS * out_step, *sums = added + added_size;
 
         for (int row = first; row < last; row++) {
@@ -330,9 +330,11 @@ struct Convolution {
             int known = 0;
             if (row > first && top > 0) {  // the two last rows of the strip before are the first two of this one
                 known = 2;
-                std::copy_n(strip + TILE * row_size, 2 * row_size, strip);
+                std::copy_n(kept, 2 * row_size, strip);
             }
             for (int i = known; i < PATCH; i++) read_row(image, top + i, strip + i * row_size);
+            std::copy_n(strip + TILE * row_size, 2 * row_size, kept);
+            transform_columns(strip, row_size);
             for (int j = 0; j < wide; j++)
                 read_tile(strip + size_t(TILE) * j * in, row_size, patches + (size_t(row - first) * wide + j) * in,
                           in_step);
@@ -382,19 +384,26 @@ struct Convolution {
         for (int x = 1; x <= width; x++) std::fill(to + size_t(x) * in + input.total(), to + size_t(x + 1) * in, 0.0f);
     }
 
+    // The first half of the input's transform, shared by neighbouring tiles.
+    static void transform_columns(float* strip, size_t row_size) {
+        for (size_t i = 0; i < row_size; i += LANES) {
+            Vec d[PATCH];
+            for (int y = 0; y < PATCH; y++) d[y] = load(strip + y * row_size + i);
+            transform_input(d[0], d[1], d[2], d[3], d[4], d[5]);
+            for (int y = 0; y < PATCH; y++) store(strip + y * row_size + i, d[y]);
+        }
+    }
+
+    // The second half.
     void read_tile(const float* strip, size_t row_size, float* patches, size_t step) const {
         const int in = padded(input.total());
-        for (int c = 0; c < in; c += LANES) {
-            Vec d[PATCH][PATCH];
-            for (int x = 0; x < PATCH; x++) {
-                for (int y = 0; y < PATCH; y++) d[y][x] = load(strip + y * row_size + x * in + c);
-                transform_input(d[0][x], d[1][x], d[2][x], d[3][x], d[4][x], d[5][x]);
+        for (int y = 0; y < PATCH; y++)
+            for (int c = 0; c < in; c += LANES) {
+                Vec d[PATCH];
+                for (int x = 0; x < PATCH; x++) d[x] = load(strip + y * row_size + x * in + c);
+                transform_input(d[0], d[1], d[2], d[3], d[4], d[5]);
+                for (int x = 0; x < PATCH; x++) store(patches + (y * PATCH + x) * step + c, d[x]);
             }
-            for (int y = 0; y < PATCH; y++) {
-                transform_input(d[y][0], d[y][1], d[y][2], d[y][3], d[y][4], d[y][5]);
-                for (int x = 0; x < PATCH; x++) store(patches + (y * PATCH + x) * step + c, d[y][x]);
-            }
-        }
     }
 
     void write_tile(
@@ -412,7 +421,7 @@ struct Convolution {
                 for (int j = 0; j < beside; j++) {
                     const size_t pixel = ((size_t(image) * height + top + i) * width + left + j) * channels + c;
                     y[i][j] += b;
-                    if (shortcut) y[i][j] += load(added + (size_t(i) * width + left + j) * out + c);
+                    if (shortcut) y[i][j] += load(added + (size_t(i) * width + left + j) * out + c) + load(shortcut_bias + c);
                     else if (residual.channels[0]) y[i][j] += load(residual.part[0] + pixel, channels - c);
                     store(output + pixel, y[i][j], channels - c);
                 }
@@ -446,11 +455,10 @@ struct Convolution {
     void map_residual(int image, int top, float* added) const {
         const int pixels = std::min(TILE, height - top) * width, out = padded(channels);
         const size_t first = (size_t(image) * height + top) * width;
-        for (int i = 0; i < pixels; i++) std::copy_n(shortcut_bias, out, added + size_t(i) * out);
         const float* rows = shortcut;
         for (int p = 0; p < 2; rows += size_t(residual.channels[p++]) * out) {
             const int c = residual.channels[p];
-            if (c) multiply(residual.part[p] + first * c, c, pixels, c, rows, out, added, true);
+            if (c) multiply(residual.part[p] + first * c, c, pixels, c, rows, out, added, p > 0);
         }
     }
 };
