@@ -121,6 +121,7 @@ resume(Path(sys.argv[1]) / "compiled", {"schedule.epochs": 2})
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_compiled_networks_compute_the_same(tmp_path: Path) -> None:
     """Also with averaged weights, which are other modules, and across a resume; checkpoints do not show it.
 
