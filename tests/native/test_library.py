@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,11 +48,13 @@ def test_built_once_for_all_processes(tmp_path: Path, monkeypatch: pytest.Monkey
     assert kernels.suffix == ".so"
 
 
-def test_another_source_is_built_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["kernels.cpp", "convolution.h"])
+def test_another_source_is_built_anew(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert library() is not None
-    changed = tmp_path / "kernels.cpp"
-    changed.write_bytes(module.SOURCE.read_bytes() + b"\n// changed\n")
-    monkeypatch.setattr(module, "SOURCE", changed)
+    copied = Path(shutil.copytree(module.SOURCE.parent, tmp_path / "native"))
+    with open(copied / name, "a", encoding="utf-8") as file:
+        file.write("// changed\n")
+    monkeypatch.setattr(module, "SOURCE", copied / "kernels.cpp")
     library.cache_clear()
     assert library() is not None
     assert len(list(cache_folder().iterdir())) == 2

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 SOURCE = Path(__file__).parent / "kernels.cpp"
+"""What is compiled; it includes the headers beside it."""
 FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fopenmp", "-std=c++17", "-shared", "-fPIC")
 TIMEOUT_SECONDS = 120
 
@@ -50,7 +51,8 @@ def _build() -> Path:
         raise BuildError("no C++ compiler was found (install g++ or clang++, or name one in the variable CXX)")
     # What the compiler says of itself and of the processor: another machine with the same home builds its own.
     facts = _run(*compiler, "-march=native", "-dM", "-E", "-x", "c++", os.devnull)
-    key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), " ".join(FLAGS).encode(), facts])).hexdigest()[:16]
+    sources = [path.read_bytes() for path in (SOURCE, *sorted(SOURCE.parent.glob("*.h")))]
+    key = hashlib.sha256(b"\0".join([*sources, " ".join(FLAGS).encode(), facts])).hexdigest()[:16]
     built = cache_folder() / f"kernels-{key}.so"
     if not built.is_file():
         built.parent.mkdir(parents=True, exist_ok=True)

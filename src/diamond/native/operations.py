@@ -20,7 +20,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from diamond.native.library import library
 
 _POINTS = (0.0, 5 / 8, -5 / 8, 3 / 2, -3 / 2)
-"""Where Winograd's polynomials are evaluated, besides infinity: as in `kernels.cpp`."""
+"""Where Winograd's polynomials are evaluated, besides infinity: as in `convolution.h`."""
 _enabled = True
 
 
