@@ -113,10 +113,15 @@ def draw(rows: list[dict[str, Any]], picture: Path) -> None:
         left.plot([row["low"], row["high"]], [place, place], color="tab:blue")
         left.plot(row["value"], place, "o", color="tab:blue")
     left.set_yticks(range(len(rates)), [row["metric"].removeprefix("imagined frames/s, ") for row in rates])
-    left.set(xlabel="imagined frames/s, preset laptop", xlim=(0, None), title="replay: median, lowest, highest")
+    left.set(
+        xlabel="imagined frames/s, preset laptop",
+        xlim=(0, 1.1 * max(row["high"] for row in rates)),
+        title="replay: median, lowest, highest",
+    )
     points = [(row["updates"], row["value"] / 1e6) for row in rows if "updates" in row]
     right.plot(*zip(*points, strict=True))
-    right.set(xlabel="updates of each network, preset debug", ylabel="resident memory (MB)", ylim=(0, None))
+    right.set(xlabel="updates of each network, preset debug", ylabel="resident memory (MB)")
+    right.set_ylim(0, 1.2 * max(megabytes for _, megabytes in points))
     right.set_title("memory")
     write_atomic(picture, lambda file: figure.savefig(file, format="png", dpi=110))
 
