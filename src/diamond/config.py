@@ -8,6 +8,7 @@ read from a file is evaluated. Values out of range raise `ConfigError` as soon a
 import dataclasses
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from diamond.errors import ConfigError
@@ -135,10 +136,9 @@ class UNetConfig:
 
     def __post_init__(self) -> None:
         _check_levels("denoiser.unet", self.channels, self.depths, self.attention)
-        joined = [before + width for before, width in zip((0, *self.channels), (*self.channels, 0), strict=True)]
-        joined += [2 * width for width in self.channels]
+        joined = [2 * width for width in self.channels] + [sum(pair) for pair in pairwise(self.channels)]
         _require(
-            all(width < 64 or width % (width // 32) == 0 for width in joined),
+            all(map(_can_be_normalised, joined)),
             "denoiser.unet.channels",
             self.channels,
             "on the way up a level's channels join its own and those above: their sums too must be divisible by their "
@@ -152,12 +152,17 @@ class UNetConfig:
         )
 
 
+def _can_be_normalised(channels: int) -> bool:
+    """Whether the groups of `networks.blocks.num_groups` are of one size."""
+    return channels < 64 or channels % (channels // 32) == 0
+
+
 def _check_levels(name: str, channels: tuple[int, ...], depths: tuple[int, ...], attention: tuple[bool, ...]) -> None:
     _require(
         len(channels) >= 1 and min(channels) >= 1, f"{name}.channels", channels, "give one positive number per level"
     )
     _require(
-        all(c < 64 or c % (c // 32) == 0 for c in channels),
+        all(map(_can_be_normalised, channels)),
         f"{name}.channels",
         channels,
         "each must be divisible by its number of normalisation groups, channels // 32",
@@ -326,7 +331,7 @@ class ActorCriticConfig:
             "give one positive number per block",
         )
         _require(
-            all(c < 64 or c % (c // 32) == 0 for c in self.channels),
+            all(map(_can_be_normalised, self.channels)),
             "actor_critic.channels",
             self.channels,
             "each must be divisible by its number of normalisation groups, channels // 32",

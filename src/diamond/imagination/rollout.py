@@ -92,53 +92,46 @@ def burn_in(policy: ActorCritic, frames: Float[Tensor, "p n c h w"]) -> LSTMStat
 
 
 @dataclass(frozen=True)
-class Starts:
-    """The pool of dreams that may be started, and the policy before and after it has seen their newest frame."""
-
-    pool: DreamState
-    state_before: LSTMState
-    logits: Float[Tensor, "p a"]
-    state: LSTMState
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Dreams between two steps, and the policy before and after it has seen their newest frame."""
+class Watched:
+    """Dreams, and the policy before and after it has seen their newest frame."""
 
     dream: DreamState
     state_before: LSTMState
     logits: Float[Tensor, "b a"]
     state: LSTMState
-    restarts: Int[Tensor, ""]
-    """Entries of the pool used so far."""
 
 
 Row = tuple[Tensor, ...]
 """What one step adds to a `Trajectory`: its fields but the last, in their order."""
-Begin = Callable[[ActorCritic, Carry, DreamState], tuple[Starts, Moment]]
-Step = Callable[[WorldModel, ActorCritic, Moment, Starts, DreamNoise, Tensor, int], tuple[Moment, Row]]
+Begin = Callable[[ActorCritic, Carry, DreamState], tuple[Watched, Watched]]
+Step = Callable[
+    [WorldModel, ActorCritic, Watched, Watched, Tensor, DreamNoise, Tensor, int], tuple[Watched, Tensor, Row]
+]
 
 
-def begin_window(policy: ActorCritic, carry: Carry, pool: DreamState) -> tuple[Starts, Moment]:
-    """Show the policy the newest frames of the dreams, and all frames of those that may be started."""
-    pool_state = burn_in(policy, pool.frames)
-    start_logits, _, start_state = policy(pool.frames[:, -1], pool_state)
-    logits, _, state = policy(carry.dream.frames[:, -1], carry.policy_state)
-    restarts = torch.zeros((), dtype=torch.long, device=logits.device)
-    starts = Starts(pool, pool_state, start_logits, start_state)
-    return starts, Moment(carry.dream, carry.policy_state, logits, state, restarts)
+def begin_window(policy: ActorCritic, carry: Carry, pool: DreamState) -> tuple[Watched, Watched]:
+    """The dreams that go on, and those of the pool, for which the policy has seen all frames."""
+    return watch(policy, carry.dream, carry.policy_state), watch(policy, pool, burn_in(policy, pool.frames))
+
+
+def watch(policy: ActorCritic, dream: DreamState, state: LSTMState) -> Watched:
+    """Show the policy the newest frames."""
+    logits, _, state_after = policy(dream.frames[:, -1], state)
+    return Watched(dream, state, logits, state_after)
 
 
 def imagine_step(
     world: WorldModel,
     policy: ActorCritic,
-    now: Moment,
-    starts: Starts,
+    now: Watched,
+    starts: Watched,
+    restarts: Int[Tensor, ""],
     noise: DreamNoise,
     action_noise: Float[Tensor, "b"],
     horizon: int,
-) -> tuple[Moment, Row]:
-    """Act, dream on, look at what came; dreams that end or reach the horizon restart from the pool.
+) -> tuple[Watched, Int[Tensor, ""], Row]:
+    """Act, dream on, look at what came; dreams that end or reach the horizon restart from the pool `starts`, of which
+    `restarts` entries have been used so far.
 
     All of it is one graph of fixed shapes, so that it can be compiled and captured whole.
     """
@@ -148,17 +141,17 @@ def imagine_step(
     truncated = (dream.steps >= horizon) & ~step.terminated
     done = step.terminated | truncated
     # Each ended dream takes the next unused entry of the pool.
-    index = (now.restarts + done.cumsum(0) - 1).clamp(min=0) % len(starts.pool.steps)
+    index = (restarts + done.cumsum(0) - 1).clamp(min=0) % len(starts.dream.steps)
     logits, value, state = policy(step.frame, now.state)
     # In a restarted dream the policy has seen the pool's start frame instead of the successor.
-    following = Moment(
-        dream=restart_where(done, dream, starts.pool, index),
+    following = Watched(
+        dream=restart_where(done, dream, starts.dream, index),
         state_before=where_state(done, _entries(starts.state_before, index), now.state),
         logits=where(done, starts.logits[index], logits),
         state=where_state(done, _entries(starts.state, index), state),
-        restarts=now.restarts + done.sum(),
     )
-    return following, (frame, action, step.reward, step.terminated, truncated, value.float(), index)
+    row = (frame, action, step.reward, step.terminated, truncated, value.float(), index)
+    return following, restarts + done.sum(), row
 
 
 def _entries(state: LSTMState, index: Int[Tensor, "b"]) -> LSTMState:
@@ -180,10 +173,11 @@ def imagine(
 
     `begin` and `step` are `begin_window` and `imagine_step`, or these compiled.
     """
-    starts, now = begin(policy, carry, pool)
+    now, starts = begin(policy, carry, pool)
+    restarts = torch.zeros((), dtype=torch.long, device=now.logits.device)
     rows: list[Row] = []
     for step_noise, action_noise in zip(noise.dream, noise.action, strict=True):
-        now, row = step(world, policy, now, starts, step_noise, action_noise, horizon)
+        now, restarts, row = step(world, policy, now, starts, restarts, step_noise, action_noise, horizon)
         rows.append(row)
     frames, actions, rewards, terminated, truncated, values, indices = map(torch.stack, zip(*rows, strict=True))
     trajectory = Trajectory(frames, actions, rewards, terminated, truncated, values, indices, carry.policy_state)
