@@ -39,7 +39,6 @@ inline void transform_output(const Vec* m, int step, Vec* y, int y_step) {
     y[3 * y_step] = A * AA * difference_a + B * BB * difference_b + m[5 * step];
 }
 
-
 // Memory of a thread, kept from call to call, in pages large enough that few of them are in use.
 class Scratch {
   public:
@@ -66,17 +65,18 @@ class Scratch {
 // One 3x3 convolution of stride 1, zero padding 1; with `upsample`, of the input with every pixel doubled.
 struct Convolution {
     Input input;
-    const float *scale, *shift;  // (b, c), or null: the input is scaled, shifted and passed through SiLU
     const float* weight;  // (36, padded c, padded n), transformed
     const float* bias;    // (padded n)
-    Input residual;  // what is added to the output; no channels: nothing
-    const float* shortcut;  // (c', padded n), or null: a linear map of the residual, added in its place
-    const float* shortcut_bias;  // (padded n)
     float* output;
     int batch, height, width, channels;  // of the output
-    bool upsample;
     int threads;
-    Moments* moments;  // of the output, a segment a row of tiles, or null
+
+    bool upsample = false;
+    const float *scale = nullptr, *shift = nullptr;  // (b, c): the input is scaled, shifted and passed through SiLU
+    Input residual{};                                // what is added to the output; no channels: nothing
+    const float* shortcut = nullptr;       // (c', padded n): a linear map of the residual, added in its place
+    const float* shortcut_bias = nullptr;  // (padded n)
+    Moments* moments = nullptr;            // is told those of the output, a segment a row of tiles
 
     int tiles_high() const { return (height + TILE - 1) / TILE; }
     int tiles_wide() const { return (width + TILE - 1) / TILE; }
@@ -198,8 +198,10 @@ struct Convolution {
                 for (int j = 0; j < beside; j++) {
                     const size_t pixel = ((size_t(image) * height + top + i) * width + left + j) * channels + c;
                     y[i][j] += b;
-                    if (shortcut) y[i][j] += load(added + (size_t(i) * width + left + j) * out + c) + load(shortcut_bias + c);
-                    else if (residual.channels[0]) y[i][j] += load(residual.part[0] + pixel, channels - c);
+                    if (shortcut)
+                        y[i][j] += load(added + (size_t(i) * width + left + j) * out + c) + load(shortcut_bias + c);
+                    else if (residual.channels[0])
+                        y[i][j] += load(residual.part[0] + pixel, channels - c);
                     store(output + pixel, y[i][j], channels - c);
                 }
             if (moments) add_moments(y, below, beside, left == 0, sums + c, out);

@@ -28,17 +28,23 @@ void diamond_convolution(
     float* output, int threads
 ) {
     const Input input{{x, nullptr}, {x_channels, 0}};
-    std::vector<float> scale(groups ? size_t(batch) * x_channels : 0), shift(scale.size());
+    Convolution convolution{input, weight, bias, output, batch, height, width, channels, threads};
+    convolution.upsample = upsample;
+    std::vector<float> scale, shift;
     if (groups) {
+        scale.resize(size_t(batch) * x_channels);
+        shift.resize(scale.size());
         Moments moments = measure(input, batch, height * width, threads);
         Normalisation{groups, epsilon, modulation, shared != 0, offset}.run(
             moments, batch, threads, scale.data(), shift.data()
         );
+        convolution.scale = scale.data();
+        convolution.shift = shift.data();
     }
-    Convolution{input, groups ? scale.data() : nullptr, groups ? shift.data() : nullptr, weight, bias,
-                residual ? input : Input{}, shortcut, shortcut_bias, output, batch, height, width, channels,
-                upsample != 0, threads, nullptr}
-        .run();
+    if (residual) convolution.residual = input;
+    convolution.shortcut = shortcut;
+    convolution.shortcut_bias = shortcut_bias;
+    convolution.run();
 }
 
 // conv2(silu(normalise2(conv1(silu(normalise1(x and skip)))))) + shortcut(x and skip); `inner` has the output's size.
@@ -51,18 +57,25 @@ void diamond_residual_block(
     const Input input{{x, skip}, {x_channels, skip_channels}}, middle{{inner, nullptr}, {channels, 0}};
     const size_t most = size_t(batch) * std::max(input.total(), channels);
     std::vector<float> scale(most), shift(most);
-    Moments before = measure(input, batch, height * width, threads);
-    Normalisation{groups1, epsilon, modulation1, false, 1}.run(before, batch, threads, scale.data(), shift.data());
     std::vector<int> row_pixels;
     for (int top = 0; top < height; top += TILE) row_pixels.push_back(std::min(TILE, height - top) * width);
-    Moments between(batch, channels, row_pixels);
-    Convolution{input, scale.data(), shift.data(), weight1, bias1, Input{}, nullptr, nullptr, inner, batch, height,
-                width, channels, false, threads, &between}
-        .run();
+    Moments before = measure(input, batch, height * width, threads), between(batch, channels, row_pixels);
+
+    Normalisation{groups1, epsilon, modulation1, false, 1}.run(before, batch, threads, scale.data(), shift.data());
+    Convolution first{input, weight1, bias1, inner, batch, height, width, channels, threads};
+    first.scale = scale.data();
+    first.shift = shift.data();
+    first.moments = &between;
+    first.run();
+
     Normalisation{groups2, epsilon, modulation2, false, 1}.run(between, batch, threads, scale.data(), shift.data());
-    Convolution{middle, scale.data(), shift.data(), weight2, bias2, input, shortcut, shortcut_bias, output, batch,
-                height, width, channels, false, threads, nullptr}
-        .run();
+    Convolution second{middle, weight2, bias2, output, batch, height, width, channels, threads};
+    second.scale = scale.data();
+    second.shift = shift.data();
+    second.residual = input;
+    second.shortcut = shortcut;
+    second.shortcut_bias = shortcut_bias;
+    second.run();
 }
 
 // normalise(x) + out(attention(in(normalise(x)))).

@@ -19,7 +19,6 @@ struct Input {
     int total() const { return channels[0] + channels[1]; }
 };
 
-
 // Of each channel, in segments of an image that together are the whole: an origin near the mean, the sum of differences
 // to it and the sum of their squares. Near the mean, few digits are lost.
 struct Moments {
