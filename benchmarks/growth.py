@@ -6,7 +6,6 @@ python benchmarks/growth.py --out benchmarks/results/growth.json --picture docs/
 import argparse
 import dataclasses
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from diamond.data.episodes import Episode
 from diamond.envs import make_env
 from diamond.files import write_atomic, write_json
 from diamond.presets import debug, laptop
-from diamond.provenance import command, commit, machine
+from diamond.provenance import median, number, origin
 from diamond.training.trainer import Trainer
 
 REPLAYS = [(1_000, 100), (10_000, 1_000), (100_000, 1_000), (10_000, 10), (100_000, 10)]
@@ -76,27 +75,22 @@ def speeds(stack: ExitStack) -> list[dict[str, Any]]:
             frames = WINDOWS_A_BLOCK * trainer.config.actor_critic.window * trainer.config.imagination.num_envs
             measured.append(frames / (time.perf_counter() - started))
     names = [f"imagined frames/s, {steps:,} steps in episodes of {length:,}" for steps, length in REPLAYS]
-    return [
-        {"metric": name, "value": statistics.median(m), "low": min(m), "high": max(m), "n": BLOCKS}
-        for name, m in zip(names, rates, strict=True)
-    ]
+    return [median(name, measured) for name, measured in zip(names, rates, strict=True)]
 
 
-def memory(stack: ExitStack, updates: int) -> list[dict[str, Any]]:
-    """Resident memory while the preset debug's networks make `updates` updates each."""
+def memory(stack: ExitStack, updates: int) -> list[tuple[int, float]]:
+    """Updates of each of the preset debug's networks, and the resident bytes after them."""
     trainer = new_trainer(stack, 10_000, small=True)
     trainer.begin()
     trainer.collect(200)
-    rows = []
+    points = []
     for done in range(1, updates + 1):
         trainer.update_denoiser()
         trainer.update_reward_model()
         trainer.update_actor_critic()
         if done % max(1, updates // MEMORY_POINTS) == 0:
-            value = float(resident_bytes())
-            name = f"resident memory after {done:,} updates of each network (bytes)"
-            rows.append({"metric": name, "value": value, "low": value, "high": value, "n": 1, "updates": done})
-    return rows
+            points.append((done, float(resident_bytes())))
+    return points
 
 
 def resident_bytes() -> int:
@@ -105,10 +99,9 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def draw(rows: list[dict[str, Any]], picture: Path) -> None:
+def draw(rates: list[dict[str, Any]], points: list[tuple[int, float]], picture: Path) -> None:
     """Both as a plot."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
-    rates = [row for row in rows if row["metric"].startswith("imagined")]
     for place, row in enumerate(rates):
         left.plot([row["low"], row["high"]], [place, place], color="tab:blue")
         left.plot(row["value"], place, "o", color="tab:blue")
@@ -118,10 +111,11 @@ def draw(rows: list[dict[str, Any]], picture: Path) -> None:
         xlim=(0, 1.1 * max(row["high"] for row in rates)),
         title="replay: median, lowest, highest",
     )
-    points = [(row["updates"], row["value"] / 1e6) for row in rows if "updates" in row]
-    right.plot(*zip(*points, strict=True))
+    updates, resident = zip(*points, strict=True)
+    megabytes = [value / 1e6 for value in resident]
+    right.plot(updates, megabytes)
     right.set(xlabel="updates of each network, preset debug", ylabel="resident memory (MB)")
-    right.set_ylim(0, 1.2 * max(megabytes for _, megabytes in points))
+    right.set_ylim(0, 1.2 * max(megabytes))
     right.set_title("memory")
     write_atomic(picture, lambda file: figure.savefig(file, format="png", dpi=110))
 
@@ -134,11 +128,12 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=10_000)
     arguments = parser.parse_args()
     with ExitStack() as stack:
-        rows = memory(stack, arguments.updates)  # first: what was freed before would hide what is taken
-        rows = speeds(stack) + rows
-    draw(rows, arguments.picture)
-    common = {"command": command(), "commit": commit(), "machine": machine(), "seed": 0}
-    write_json(arguments.out, [common | {k: v for k, v in row.items() if k != "updates"} for row in rows])
+        points = memory(stack, arguments.updates)  # first: what was freed before would hide what is taken
+        rates = speeds(stack)
+    draw(rates, points, arguments.picture)
+    names = [f"resident memory after {done:,} updates of each network (bytes)" for done, _ in points]
+    rows = rates + [number(name, resident) for name, (_, resident) in zip(names, points, strict=True)]
+    write_json(arguments.out, [origin(seed=0) | row for row in rows])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from diamond.diffusion.edm import denoising_loss, draw_training_noise
 from diamond.envs import make_env
 from diamond.files import write_atomic, write_json
 from diamond.presets import preset
-from diamond.provenance import command, commit, machine
+from diamond.provenance import number, origin
 from diamond.training.trainer import Trainer
 
 SEEDS = (0, 1, 2)
@@ -89,10 +89,8 @@ def main() -> None:
             label = "bfloat16" if bfloat16 else "float32"
             steps = [arguments.every * (i + 1) for i in range(len(curve))]
             axes.plot(steps, curve, color="tab:orange" if bfloat16 else "tab:blue", label=None if seed else label)
-            common = {"command": command(), "commit": commit(), "machine": machine(), "seed": seed, "n": 1}
-            for step, loss in zip(steps, curve, strict=True):
-                name = f"held-out denoising loss after {step:,} updates, {label}"
-                rows.append({**common, "metric": name, "value": loss, "low": loss, "high": loss})
+            names = [f"held-out denoising loss after {step:,} updates, {label}" for step in steps]
+            rows += [origin(seed) | number(name, loss) for name, loss in zip(names, curve, strict=True)]
     axes.set(xlabel="updates", ylabel="held-out denoising loss", yscale="log")
     axes.legend()
     write_atomic(arguments.picture, lambda file: figure.savefig(file, format="png", dpi=110))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from diamond.files import write_json
+from diamond.provenance import number
 from diamond.training.run_folder import RunFolder, read_json
 
 POLICIES = ("trained", "random", "best_constant", "untrained")
@@ -22,11 +23,8 @@ def records(path: Path) -> list[dict[str, Any]]:
     # A package that was not run from its checkout does not know its commit: then it is the one checked out here.
     common["commit"] = common["commit"] or head()
 
-    def row(
-        metric: str, value: float, low: float | None = None, high: float | None = None, n: int = 1
-    ) -> dict[str, Any]:
-        low, high = (value if low is None else low), (value if high is None else high)
-        return {**common, "metric": metric, "value": value, "low": low, "high": high, "n": n}
+    def row(metric: str, *figures: Any) -> dict[str, Any]:
+        return common | number(metric, *figures)
 
     game = run.config.env.name
     rows = []

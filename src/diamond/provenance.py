@@ -3,6 +3,7 @@
 import contextlib
 import platform
 import shlex
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,24 @@ def commit() -> str | None:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def origin(seed: int) -> dict[str, Any]:
+    """What all numbers measured by this process with a seed have in common (docs/reproducing.md)."""
+    return {"command": command(), "commit": commit(), "machine": machine(), "seed": seed}
+
+
+def number(
+    metric: str, value: float, low: float | None = None, high: float | None = None, n: int = 1
+) -> dict[str, Any]:
+    """One number with its interval, for `benchmarks/results`; a single measurement without `low` and `high`."""
+    low, high = (value if low is None else low), (value if high is None else high)
+    return {"metric": metric, "value": value, "low": low, "high": high, "n": n}
+
+
+def median(metric: str, values: list[float]) -> dict[str, Any]:
+    """The median of several blocks, between the lowest and the highest."""
+    return number(metric, statistics.median(values), min(values), max(values), len(values))
 
 
 def machine() -> dict[str, Any]:

@@ -26,7 +26,7 @@ from diamond.compute import choose_device
 from diamond.config import Config
 from diamond.envs import make_env
 from diamond.imagination.dream import begin, draw_noise, dream_step
-from diamond.provenance import command, commit, machine
+from diamond.provenance import machine, median, number, origin
 from diamond.training.metrics import peak_memory
 from diamond.training.trainer import Trainer
 
@@ -76,7 +76,7 @@ class Work:
 
     def row(self, operations: float, bandwidth: float) -> Row:
         """The figure, beside ceilings in FLOP and bytes per second."""
-        row = _summary(self.metric, self._figures(self.rates))
+        row = median(self.metric, self._figures(self.rates))
         calls = statistics.median(self.rates)
         if self.flop:
             row["flop_per_second"] = calls * self.flop
@@ -91,8 +91,8 @@ class Work:
             return []
         ratios = [ours / theirs for ours, theirs in zip(self.rates, self.published_rates, strict=True)]
         return [
-            _summary(f"{self.metric}, {PUBLISHED}", self._figures(self.published_rates)),
-            _summary(f"{self.metric}, times faster than the {PUBLISHED}", ratios),
+            median(f"{self.metric}, {PUBLISHED}", self._figures(self.published_rates)),
+            median(f"{self.metric}, times faster than the {PUBLISHED}", ratios),
         ]
 
     def _figures(self, rates: list[float]) -> list[float]:
@@ -160,19 +160,10 @@ def bench(
     operations, bandwidth = statistics.median(matrix.rates) * matrix.flop, statistics.median(copy.rates) * copy.traffic
     rows = [row for item in work for row in (item.row(operations, bandwidth), *item.comparison())]
     rows.append(_epoch(config, {item.metric: statistics.median(item.rates) * item.units for item in training}))
-    rows.append(_row("peak memory (bytes)", float(memory)))
-    common = {"command": command(), "commit": commit(), "machine": facts, "seed": config.seed}
+    rows.append(number("peak memory (bytes)", float(memory)))
+    common = origin(config.seed)
     theirs = {} if reference is None else {f"published_{name}": fact for name, fact in reference.facts.items()}
     return [common | row | (theirs if PUBLISHED in row["metric"] else {}) for row in rows]
-
-
-def _row(metric: str, value: float, low: float | None = None, high: float | None = None, n: int = 1) -> Row:
-    low, high = (value if low is None else low), (value if high is None else high)
-    return {"metric": metric, "value": value, "low": low, "high": high, "n": n}
-
-
-def _summary(metric: str, figures: list[float]) -> Row:
-    return _row(metric, statistics.median(figures), min(figures), max(figures), len(figures))
 
 
 UPDATES = {
@@ -268,7 +259,7 @@ def _epoch(config: Config, rates: dict[str, float]) -> Row:
     """A later epoch of the schedule, put together from its parts; evaluations and checkpoints come on top."""
     seconds = config.collection.steps_per_epoch / rates[STEPS]
     seconds += sum(getattr(config.updates, name).updates_per_epoch / rates[metric] for name, metric in UPDATES.items())
-    return _row("seconds an epoch, from the rates above", seconds)
+    return number("seconds an epoch, from the rates above", seconds)
 
 
 def table(rows: list[Row]) -> list[str]:
