@@ -130,10 +130,10 @@ def main() -> None:
     with ExitStack() as stack:
         points = memory(stack, arguments.updates)  # first: what was freed before would hide what is taken
         rates = speeds(stack)
-    draw(rates, points, arguments.picture)
     names = [f"resident memory after {done:,} updates of each network (bytes)" for done, _ in points]
     rows = rates + [number(name, resident) for name, (_, resident) in zip(names, points, strict=True)]
     write_json(arguments.out, [origin(seed=0) | row for row in rows])
+    draw(rates, points, arguments.picture)
 
 
 if __name__ == "__main__":

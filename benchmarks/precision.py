@@ -93,8 +93,8 @@ def main() -> None:
             rows += [origin(seed) | number(name, loss) for name, loss in zip(names, curve, strict=True)]
     axes.set(xlabel="updates", ylabel="held-out denoising loss", yscale="log")
     axes.legend()
-    write_atomic(arguments.picture, lambda file: figure.savefig(file, format="png", dpi=110))
     write_json(arguments.out, rows)
+    write_atomic(arguments.picture, lambda file: figure.savefig(file, format="png", dpi=110))
 
 
 if __name__ == "__main__":
