@@ -41,6 +41,7 @@ def section(file: Path) -> Iterator[str]:
 def machine(facts: dict[str, Any]) -> str:
     """Hardware and versions in a line."""
     hardware = facts["gpu"] or f"{facts['processor']}, {facts['threads']} threads"
+    hardware += ", fused kernels" if facts.get("fused") else ""
     return f"{hardware}, Python {facts['python']}, PyTorch {facts['torch']}, {facts['system']}"
 
 

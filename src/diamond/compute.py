@@ -1,4 +1,4 @@
-"""The device that arithmetic runs on."""
+"""The device that arithmetic runs on, and how this process is prepared for it."""
 
 import ctypes
 import os

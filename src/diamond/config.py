@@ -456,12 +456,13 @@ class ComputeConfig:
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps` ...; `auto` takes the fastest device present."""
     bfloat16: bool = False
-    """Run the networks under bfloat16 autocast; weights, losses and noise scaling stay float32."""
+    """Run the networks under bfloat16 autocast; weights, losses and noise scaling stay float32. On a CPU in place of
+    the fused kernels."""
     compile: bool = False
     """Compile what training spends its time in with `torch.compile`; on a CPU in place of the fused kernels."""
     fused: bool = True
-    """On a CPU, dream with this package's own fused kernels, built by the machine's C++ compiler at the first use.
-    Where there is none, PyTorch's operations do the same; last digits differ: off, all machines do without."""
+    """On a CPU under Linux, dream, act and evaluate on this package's own fused kernels, which the machine's C++ compiler
+    builds at the first use; without one, on PyTorch's operations. Last digits differ; off, all machines are equal."""
     threads: int = 0
     """CPU threads for PyTorch; 0 leaves PyTorch's choice. Another number may change results in the last digits."""
 

@@ -15,6 +15,7 @@ from diamond.native import library as module
 from diamond.native.library import cache_folder, library
 
 COMPILER = os.environ.get("CXX", "c++")
+pytestmark = pytest.mark.skipif(not native.ready(), reason="no C++ compiler")
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
     (state, action, noise) -> (state, step)
 
 Everything random enters as `DreamNoise`, shapes are fixed and nothing waits for the device, so that the step can be
-compiled or captured. Restarting is a separate function: training, `WorldModelEnv` and play decide when to call it.
+compiled. Restarting is a separate function: training, `WorldModelEnv` and play decide when to call it.
 
 Axes   b batch | n past frames | c h w image | s denoising steps | p start pool | m recurrent state
 Units  frames are floats in [-1, 1] on the 256-level pixel grid; rewards are signs

@@ -133,7 +133,7 @@ def imagine_step(
     """Act, dream on, look at what came; dreams that end or reach the horizon restart from the pool `starts`, of which
     `restarts` entries have been used so far.
 
-    All of it is one graph of fixed shapes, so that it can be compiled and captured whole.
+    All of it is one graph of fixed shapes, so that it can be compiled whole.
     """
     frame = now.dream.frames[:, -1]
     action = sample_categorical(now.logits.float(), action_noise)

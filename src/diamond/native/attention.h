@@ -11,7 +11,7 @@
 
 namespace diamond {
 
-// Residual self-attention over all pixels of one image after another; the shortcut carries the normalised features.
+// Residual self-attention over all pixels of each image; the shortcut carries the normalised features.
 struct Attention {
     const float* input;
     const float *scale, *shift;  // (b, c)

@@ -1,4 +1,5 @@
-"""Fused operations for networks that run on a CPU without gradient; `networks/blocks.py` says what they compute.
+"""Fused operations for networks that run on a CPU without gradient; the modules in `networks` that ask `usable` say
+what they compute.
 
 Images are channels-last in memory. Weights are rearranged once, and again only after they have changed.
 

@@ -68,7 +68,7 @@ class Functions:
 
 
 class Trainer:
-    """Owns everything that changes while training; each public method is one line of the paper's algorithm 1."""
+    """Owns everything that changes while training; its first methods are the lines of the paper's algorithm 1."""
 
     def __init__(self, config: Config, env: RealEnv, episodes: Path, device: torch.device) -> None:
         self.config = config
