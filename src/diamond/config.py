@@ -461,8 +461,9 @@ class ComputeConfig:
     compile: bool = False
     """Compile what training spends its time in with `torch.compile`; on a CPU in place of the fused kernels."""
     fused: bool = True
-    """On a CPU under Linux, dream, act and evaluate on this package's own fused kernels, which the machine's C++ compiler
-    builds at the first use; without one, on PyTorch's operations. Last digits differ; off, all machines are equal."""
+    """On a CPU under Linux, dream, act and evaluate on this package's own fused kernels, which the machine's C++
+    compiler builds at the first use; without one, on PyTorch's operations. Last digits differ; off, all machines are
+    equal."""
     threads: int = 0
     """CPU threads for PyTorch; 0 leaves PyTorch's choice. Another number may change results in the last digits."""
 
