@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdlib>
 #include <new>
+#include <utility>
+#include <vector>
 
 #include <sys/mman.h>
 
@@ -76,7 +78,7 @@ struct Convolution {
     Input residual{};                                // what is added to the output; no channels: nothing
     const float* shortcut = nullptr;       // (c', padded n): a linear map of the residual, added in its place
     const float* shortcut_bias = nullptr;  // (padded n)
-    Moments* moments = nullptr;            // is told those of the output, a segment a row of tiles
+    double* statistics = nullptr;          // (b, 2, c): where mean and variance of the output's channels are written
 
     int tiles_high() const { return (height + TILE - 1) / TILE; }
     int tiles_wide() const { return (width + TILE - 1) / TILE; }
@@ -86,36 +88,30 @@ struct Convolution {
         const int rows = batch * tiles_high();
         const int at_once = std::max(1, std::min(TILES_AT_ONCE / tiles_wide(), (rows - 1) / threads + 1));
         const int tasks = (rows - 1) / at_once + 1;
+        std::vector<int> row_pixels;
+        for (int top = 0; top < height; top += TILE) row_pixels.push_back(std::min(TILE, height - top) * width);
+        Moments moments(statistics ? batch : 0, channels, row_pixels);
 #pragma omp parallel for schedule(static) num_threads(threads)
-        for (int task = 0; task < tasks; task++) run_rows(task * at_once, std::min(rows, (task + 1) * at_once));
+        for (int task = 0; task < tasks; task++) run_rows(task * at_once, std::min(rows, (task + 1) * at_once), moments);
+        if (statistics) moments.combine(statistics, threads);
     }
 
+  private:
     // Rows of tiles, counted through all images.
-    void run_rows(int first, int last) const {
-        const int wide = tiles_wide(), tiles = (last - first) * wide, columns = TILE * wide + 2;
+    void run_rows(int first, int last, Moments& moments) const {
+        const int wide = tiles_wide(), tiles = (last - first) * wide;
         const int in = padded(input.total()), out = padded(channels);
         // Steps from point to point are no multiple of 4 KiB: else all points compete for the same places in the cache.
         const size_t in_step = size_t(tiles) * in + LANES, out_step = size_t(tiles) * out + LANES;
-        const size_t row_size = size_t(columns) * in, added_size = size_t(TILE) * width * out;
+        const size_t kept_size = size_t(PATCH - TILE) * width * in, columns_size = size_t(POINTS) * in;
+        const size_t added_size = size_t(TILE) * width * out;
         static thread_local Scratch scratch;
-        float* strip = scratch.reserve((PATCH + 2) * row_size + POINTS * (in_step + out_step) + added_size + 3 * out);
-        float *kept = strip + PATCH * row_size, *patches = kept + 2 * row_size, *products = patches + POINTS * in_step,
-              *added = products + POINTS * out_step, *sums = added + added_size;
+        float* patches = scratch.reserve(POINTS * (in_step + out_step) + kept_size + columns_size + added_size);
+        float *products = patches + POINTS * in_step, *kept = products + POINTS * out_step,
+              *columns = kept + kept_size, *added = columns + columns_size;
 
-        for (int row = first; row < last; row++) {
-            const int image = row / tiles_high(), top = row % tiles_high() * TILE - 1;
-            int known = 0;
-            if (row > first && top > 0) {  // the two last rows of the strip before are the first two of this one
-                known = 2;
-                std::copy_n(kept, 2 * row_size, strip);
-            }
-            for (int i = known; i < PATCH; i++) read_row(image, top + i, strip + i * row_size);
-            std::copy_n(strip + TILE * row_size, 2 * row_size, kept);
-            transform_columns(strip, row_size);
-            for (int j = 0; j < wide; j++)
-                read_tile(strip + size_t(TILE) * j * in, row_size, patches + (size_t(row - first) * wide + j) * in,
-                          in_step);
-        }
+        for (int row = first; row < last; row++)
+            read_patches(row, row > first, kept, columns, patches + size_t(row - first) * wide * in, in_step);
         for (int point = 0; point < POINTS; point++)
             multiply(patches + point * in_step, in, tiles, in, weight + size_t(point) * in * out, out,
                      products + point * out_step, false);
@@ -123,68 +119,70 @@ struct Convolution {
             const int image = row / tiles_high(), top = row % tiles_high() * TILE;
             if (shortcut) map_residual(image, top, added);
             for (int j = 0; j < wide; j++)
-                write_tile(products + (size_t(row - first) * wide + j) * out, out_step, added, sums, image, top,
-                           TILE * j);
-            if (moments) {
-                double* to = moments->at(image, top / TILE);
-                for (int c = 0; c < channels; c++)
-                    for (int i = 0; i < 3; i++) *to++ = sums[i * out + c];
-            }
+                write_tile(products + (size_t(row - first) * wide + j) * out, out_step, added, image, top, TILE * j,
+                           statistics ? moments.at(image, top / TILE) : nullptr);
         }
     }
 
-    // One row of the input, activated, with a margin of zeros.
-    void read_row(int image, int y, float* to) const {
-        const int in = padded(input.total()), columns = TILE * tiles_wide() + 2;
-        if (y < 0 || y >= height) {
-            std::fill_n(to, size_t(columns) * in, 0.0f);
+    // The input under a row of tiles, activated and transformed. `kept` holds the last two rows of pixels under the row
+    // of tiles before, if that was read (`follows`), and then those under this one.
+    void read_patches(int row, bool follows, float* kept, float* columns, float* patches, size_t step) const {
+        const int in = padded(input.total());
+        float* column[PATCH];
+        for (int x = 0; x < PATCH; x++) column[x] = columns + size_t(x) * PATCH * in;
+        for (int tile = 0; tile < tiles_wide(); tile++, patches += in) {
+            if (tile) {  // the last two columns under the tile before are the first two under this one
+                std::swap(column[0], column[TILE]);
+                std::swap(column[1], column[TILE + 1]);
+            }
+            for (int x = tile ? PATCH - TILE : 0; x < PATCH; x++)
+                read_column(row, TILE * tile + x - 1, follows, kept, column[x]);
+            for (int y = 0; y < PATCH; y++)
+                for (int c = 0; c < in; c += LANES) {
+                    Vec d[PATCH];
+                    for (int x = 0; x < PATCH; x++) d[x] = load(column[x] + y * in + c);
+                    transform_input(d[0], d[1], d[2], d[3], d[4], d[5]);
+                    for (int x = 0; x < PATCH; x++) store(patches + (y * PATCH + x) * step + c, d[x]);
+                }
+        }
+    }
+
+    // One column of it, under the first half of the transform; zeros outside the image.
+    void read_column(int row, int x, bool follows, float* kept, float* to) const {
+        const int in = padded(input.total()), image = row / tiles_high(), top = row % tiles_high() * TILE - 1;
+        if (x < 0 || x >= width) {
+            std::fill_n(to, size_t(PATCH) * in, 0.0f);
             return;
         }
-        std::fill_n(to, in, 0.0f);
-        std::fill_n(to + size_t(width + 1) * in, size_t(columns - width - 1) * in, 0.0f);
+        kept += size_t(x) * (PATCH - TILE) * in;
+        const bool known = follows && top >= 0;
+        const int from = top < 0 ? 1 : known ? PATCH - TILE : 0, until = std::min(PATCH, height - top);
         const int doubling = upsample ? 2 : 1;
-        const size_t pixel = (size_t(image) * (height / doubling) + y / doubling) * (width / doubling);
         for (int p = 0, before = 0; p < 2; before += input.channels[p++]) {
             const int c = input.channels[p];
-            const size_t entry = size_t(image) * input.total() + before;
-            for (int x = 0; x < width; x++) {
-                const float* from = input.part[p] + (pixel + x / doubling) * c;
-                float* target = to + size_t(x + 1) * in + before;
-                for (int i = 0; i < c; i += LANES) {
-                    Vec v = load(from + i, c - i);
-                    if (scale) v = silu(v * load(scale + entry + i, c - i) + load(shift + entry + i, c - i));
-                    store(target + i, v, in - before - i);
+            const size_t entry = size_t(image) * input.total() + before, line = size_t(width / doubling) * c;
+            const float* pixel = input.part[p] + size_t(image) * (height / doubling) * line + size_t(x / doubling) * c;
+            for (int i = 0; i < c; i += LANES) {
+                Vec d[PATCH]{}, by{}, plus{};
+                if (scale) {
+                    by = load(scale + entry + i, c - i);
+                    plus = load(shift + entry + i, c - i);
                 }
-            }
-        }
-        // Where two parts meet within a vector, the last one may end before the padding does.
-        for (int x = 1; x <= width; x++) std::fill(to + size_t(x) * in + input.total(), to + size_t(x + 1) * in, 0.0f);
-    }
-
-    // The first half of the input's transform, shared by neighbouring tiles.
-    static void transform_columns(float* strip, size_t row_size) {
-        for (size_t i = 0; i < row_size; i += LANES) {
-            Vec d[PATCH];
-            for (int y = 0; y < PATCH; y++) d[y] = load(strip + y * row_size + i);
-            transform_input(d[0], d[1], d[2], d[3], d[4], d[5]);
-            for (int y = 0; y < PATCH; y++) store(strip + y * row_size + i, d[y]);
-        }
-    }
-
-    // The second half.
-    void read_tile(const float* strip, size_t row_size, float* patches, size_t step) const {
-        const int in = padded(input.total());
-        for (int y = 0; y < PATCH; y++)
-            for (int c = 0; c < in; c += LANES) {
-                Vec d[PATCH];
-                for (int x = 0; x < PATCH; x++) d[x] = load(strip + y * row_size + x * in + c);
+                if (known)
+                    for (int y = 0; y < from; y++) d[y] = load(kept + y * in + before + i);
+                for (int y = from; y < until; y++) {
+                    d[y] = load(pixel + size_t((top + y) / doubling) * line + i, c - i);
+                    if (scale) d[y] = silu(d[y] * by + plus);
+                }
+                for (int y = 0; y < PATCH - TILE; y++) store(kept + y * in + before + i, d[TILE + y]);
                 transform_input(d[0], d[1], d[2], d[3], d[4], d[5]);
-                for (int x = 0; x < PATCH; x++) store(patches + (y * PATCH + x) * step + c, d[x]);
+                for (int y = 0; y < PATCH; y++) store(to + y * in + before + i, d[y]);
             }
+        }
     }
 
     void write_tile(
-        const float* products, size_t step, const float* added, float* sums, int image, int top, int left
+        const float* products, size_t step, const float* added, int image, int top, int left, float* moments
     ) const {
         const int below = std::min(TILE, height - top), beside = std::min(TILE, width - left), out = padded(channels);
         for (int c = 0; c < channels; c += LANES) {
@@ -204,30 +202,30 @@ struct Convolution {
                         y[i][j] += load(residual.part[0] + pixel, channels - c);
                     store(output + pixel, y[i][j], channels - c);
                 }
-            if (moments) add_moments(y, below, beside, left == 0, sums + c, out);
+            if (moments) add_moments(y, below, beside, left == 0, moments + c, out);
         }
     }
 
     // What a tile adds to the moments of its row, whose origin is the mean of its first tile.
-    static void add_moments(const Vec (&y)[TILE][TILE], int below, int beside, bool first, float* sums, int step) {
+    static void add_moments(const Vec (&y)[TILE][TILE], int below, int beside, bool first, float* moments, int step) {
         if (first) {
             Vec total{};
             for (int i = 0; i < below; i++)
                 for (int j = 0; j < beside; j++) total += y[i][j];
-            store(sums, total / float(below * beside));
-            store(sums + step, Vec{});
-            store(sums + 2 * step, Vec{});
+            store(moments, total / float(below * beside));
+            store(moments + step, Vec{});
+            store(moments + 2 * step, Vec{});
         }
-        const Vec origin = load(sums);
-        Vec s = load(sums + step), q = load(sums + 2 * step);
+        const Vec origin = load(moments);
+        Vec s = load(moments + step), q = load(moments + 2 * step);
         for (int i = 0; i < below; i++)
             for (int j = 0; j < beside; j++) {
                 const Vec difference = y[i][j] - origin;
                 s += difference;
                 q += difference * difference;
             }
-        store(sums + step, s);
-        store(sums + 2 * step, q);
+        store(moments + step, s);
+        store(moments + 2 * step, q);
     }
 
     // The residual of a row of tiles under the shortcut.

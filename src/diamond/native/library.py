@@ -84,20 +84,20 @@ def _load(path: Path) -> ctypes.CDLL:
     pointer, integer, number = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
     kernels.diamond_lanes.argtypes = []
     kernels.diamond_convolution.argtypes = [
-        *(pointer, integer, integer, integer, integer, integer),
+        *(pointer, pointer, integer, integer, integer, integer, integer),
         *(integer, number, pointer, integer, number),
         *(pointer, pointer, integer, pointer, pointer, integer),
-        *(pointer, integer),
+        *(pointer, pointer, integer),
     ]
     kernels.diamond_residual_block.argtypes = [
-        *(pointer, integer, pointer, integer, integer, integer, integer),
+        *(pointer, pointer, integer, pointer, pointer, integer, integer, integer, integer),
         *(integer, pointer, pointer, pointer),
         *(integer, pointer, pointer, pointer, number),
-        *(integer, pointer, pointer, pointer, pointer),
+        *(integer, pointer, pointer, pointer, pointer, pointer),
         integer,
     ]
     kernels.diamond_attention.argtypes = [
-        *(pointer, integer, integer, integer, integer),
+        *(pointer, pointer, integer, integer, integer, integer),
         *(integer, number, pointer),
         *(pointer, pointer, pointer, pointer),
         *(pointer, integer),

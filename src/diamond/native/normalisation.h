@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
+#include <cstddef>
 #include <utility>
 #include <vector>
 
@@ -12,66 +12,89 @@
 
 namespace diamond {
 
-// Input channels, possibly in two parts.
+// Input channels, possibly in two parts, the first of which then has a multiple of LANES.
 struct Input {
     const float* part[2];
     int channels[2];
+    const double* statistics[2];  // mean and variance of each channel, (b, 2, c); null where they are not known
     int total() const { return channels[0] + channels[1]; }
 };
 
-// Of each channel, in segments of an image that together are the whole: an origin near the mean, the sum of differences
-// to it and the sum of their squares. Near the mean, few digits are lost.
-struct Moments {
-    int channels;
-    std::vector<int> pixels;  // in each segment
-    std::vector<double> values;  // (b, segments, c, 3)
-
+// What an image's mean and variance are put together from. Of each channel in segments that together are the image: an
+// origin near the mean, the sum of differences to it and the sum of their squares. Near the mean, few digits are lost.
+class Moments {
+  public:
     Moments(int batch, int channels, std::vector<int> pixels)
-        : channels(channels), pixels(std::move(pixels)), values(size_t(batch) * this->pixels.size() * channels * 3) {}
+        : channels(channels),
+          batch(batch),
+          pixels(std::move(pixels)),
+          values(size_t(batch) * this->pixels.size() * 3 * step()) {}
 
-    double* at(int image, int segment) {
-        return values.data() + (size_t(image) * pixels.size() + segment) * channels * 3;
+    int step() const { return padded(channels); }
+
+    // (3, padded c)
+    float* at(int image, int segment) {
+        return values.data() + (size_t(image) * pixels.size() + segment) * 3 * step();
     }
+
+    // Mean and variance of each channel, (b, 2, c).
+    void combine(double* to, int threads) {
+#pragma omp parallel for schedule(static) num_threads(threads)
+        for (int image = 0; image < batch; image++) {
+            double *mean = to + size_t(image) * 2 * channels, *variance = mean + channels, total = 0;
+            std::fill_n(mean, 2 * channels, 0.0);
+            for (int segment = 0; segment < int(pixels.size()); segment++) {
+                const float* m = at(image, segment);
+                const double n = pixels[segment];
+                for (int c = 0; c < channels; c++) mean[c] += m[c] * n + m[step() + c];
+                total += n;
+            }
+            for (int c = 0; c < channels; c++) mean[c] /= total;
+            for (int segment = 0; segment < int(pixels.size()); segment++) {
+                const float* m = at(image, segment);
+                const double n = pixels[segment];
+                for (int c = 0; c < channels; c++) {
+                    const double own = m[step() + c] / n, difference = m[c] + own - mean[c];
+                    variance[c] += m[2 * step() + c] + n * (difference * difference - own * own);
+                }
+            }
+            for (int c = 0; c < channels; c++) variance[c] /= total;
+        }
+    }
+
+  private:
+    int channels, batch;
+    std::vector<int> pixels;    // in each segment
+    std::vector<float> values;  // (b, segments, 3, padded c)
 };
 
-// The moments of an input, in a number of segments that does not depend on the number of threads.
-inline Moments measure(const Input& input, int batch, int pixels, int threads) {
-    constexpr int SEGMENTS = 8, ROW = 64;
-    const int segments = std::min(SEGMENTS, (pixels - 1) / ROW + 1);
-    std::vector<int> firsts, counts;
-    for (int segment = 0; segment < segments; segment++) {
-        firsts.push_back(int64_t(pixels) * segment / segments);
-        counts.push_back(int64_t(pixels) * (segment + 1) / segments - firsts.back());
-    }
-    Moments moments(batch, input.total(), counts);
+// Mean and variance of each channel, (b, 2, c), from segments that do not depend on the number of threads.
+inline void measure(const float* features, int channels, int batch, int pixels, double* to, int threads) {
+    constexpr int SEGMENT = 256, FIRST = 64;
+    std::vector<int> counts;
+    for (int first = 0; first < pixels; first += SEGMENT) counts.push_back(std::min(SEGMENT, pixels - first));
+    Moments moments(batch, channels, counts);
 #pragma omp parallel for schedule(static) collapse(2) num_threads(threads)
     for (int image = 0; image < batch; image++)
-        for (int segment = 0; segment < segments; segment++) {
-            double* to = moments.at(image, segment);
-            for (int p = 0; p < 2; p++)
-                for (int c = 0; c < input.channels[p]; c += LANES) {
-                    const int step = input.channels[p], count = std::min(LANES, step - c), n = counts[segment];
-                    const float* from = input.part[p] + (size_t(image) * pixels + firsts[segment]) * step + c;
-                    Vec origin{};
-                    for (int i = 0; i < std::min(ROW, n); i++) origin += load(from + size_t(i) * step, count);
-                    origin /= float(std::min(ROW, n));
-                    for (int lane = 0; lane < count; lane++) to[3 * lane] = origin[lane];
-                    for (int start = 0; start < n; start += ROW) {
-                        Vec s{}, q{};
-                        for (int i = start; i < std::min(n, start + ROW); i++) {
-                            const Vec x = load(from + size_t(i) * step, count) - origin;
-                            s += x;
-                            q += x * x;
-                        }
-                        for (int lane = 0; lane < count; lane++) {
-                            to[3 * lane + 1] += s[lane];
-                            to[3 * lane + 2] += q[lane];
-                        }
-                    }
-                    to += 3 * count;
+        for (int segment = 0; segment < int(counts.size()); segment++) {
+            const int n = counts[segment], first = std::min(FIRST, n);
+            const float* from = features + (size_t(image) * pixels + segment * SEGMENT) * channels;
+            float* into = moments.at(image, segment);
+            for (int c = 0; c < channels; c += LANES) {
+                Vec origin{}, s{}, q{};
+                for (int i = 0; i < first; i++) origin += load(from + size_t(i) * channels + c, channels - c);
+                origin /= float(first);
+                for (int i = 0; i < n; i++) {
+                    const Vec difference = load(from + size_t(i) * channels + c, channels - c) - origin;
+                    s += difference;
+                    q += difference * difference;
                 }
+                store(into + c, origin);
+                store(into + moments.step() + c, s);
+                store(into + 2 * moments.step() + c, q);
+            }
         }
-    return moments;
+    moments.combine(to, threads);
 }
 
 // Group normalisation followed by y * (offset + scale) + shift, as one scale and shift per image and channel.
@@ -82,32 +105,39 @@ struct Normalisation {
     bool shared;
     float offset;
 
-    void run(Moments& moments, int batch, int threads, float* scale, float* shift) const {
+    void run(Input input, int batch, int pixels, int threads, float* scale, float* shift) const {
+        std::vector<double> measured[2];
+        for (int p = 0; p < 2; p++) {
+            if (input.statistics[p] || !input.channels[p]) continue;
+            measured[p].resize(size_t(batch) * 2 * input.channels[p]);
+            measure(input.part[p], input.channels[p], batch, pixels, measured[p].data(), threads);
+            input.statistics[p] = measured[p].data();
+        }
+        const int channels = input.total();
 #pragma omp parallel for schedule(static) num_threads(threads)
         for (int image = 0; image < batch; image++)
-            combine(moments, image, scale + size_t(image) * moments.channels, shift + size_t(image) * moments.channels);
+            combine(input, image, scale + size_t(image) * channels, shift + size_t(image) * channels);
     }
 
-    void combine(Moments& moments, int image, float* scale, float* shift) const {
-        const int channels = moments.channels, group_size = channels / groups, segments = moments.pixels.size();
+  private:
+    void combine(const Input& input, int image, float* scale, float* shift) const {
+        const int channels = input.total(), size = channels / groups;
         const float* modulate = modulation + (shared ? 0 : size_t(image) * 2 * channels);
-        for (int group = 0; group < channels; group += group_size) {
-            double total = 0, n = 0, squares = 0;
-            for (int segment = 0; segment < segments; segment++) {
-                const double *m = moments.at(image, segment), count = moments.pixels[segment];
-                n += count * group_size;
-                for (int c = group; c < group + group_size; c++) total += m[3 * c] * count + m[3 * c + 1];
+        std::vector<double> statistics;  // (c, 2)
+        for (int p = 0; p < 2; p++) {
+            const double* of_image = input.statistics[p] + size_t(image) * 2 * input.channels[p];
+            for (int c = 0; c < input.channels[p]; c++)
+                statistics.insert(statistics.end(), {of_image[c], of_image[input.channels[p] + c]});
+        }
+        for (int group = 0; group < channels; group += size) {
+            double mean = 0, variance = 0;
+            for (int c = group; c < group + size; c++) mean += statistics[2 * c] / size;
+            for (int c = group; c < group + size; c++) {
+                const double difference = statistics[2 * c] - mean;
+                variance += (statistics[2 * c + 1] + difference * difference) / size;
             }
-            const double mean = total / n;
-            for (int segment = 0; segment < segments; segment++) {
-                const double *m = moments.at(image, segment), count = moments.pixels[segment], inverse = 1 / count;
-                for (int c = group; c < group + group_size; c++) {
-                    const double own = m[3 * c + 1] * inverse, difference = m[3 * c] + own - mean;
-                    squares += m[3 * c + 2] + count * (difference * difference - own * own);
-                }
-            }
-            const double inverse = 1 / std::sqrt(squares / n + epsilon);
-            for (int c = group; c < group + group_size; c++) {
+            const double inverse = 1 / std::sqrt(variance + epsilon);
+            for (int c = group; c < group + size; c++) {
                 scale[c] = float(inverse * (offset + modulate[c]));
                 shift[c] = float(modulate[channels + c] - mean * scale[c]);
             }

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from diamond.native.library import library
 
@@ -107,6 +108,7 @@ def convolution(
     height, width = (2 * height, 2 * width) if upsample else (height, width)
     channels = _outputs(weights, inputs)
     output = _empty(x, batch, channels, height, width)
+    statistics = None if normalisation else _statistics_for(output)  # what normalises itself leads to no normalisation
     groups, epsilon, modulation, offset = normalisation or (0, 0.0, None, 0.0)
     if normalisation is not None:
         modulation = _modulation(normalisation, batch, inputs)
@@ -114,10 +116,10 @@ def convolution(
         raise ValueError(f"a residual of {inputs} channels needs a shortcut to {channels}")
     weight, bias, matrix, matrix_bias = _rearranged(weights, shortcut, inputs, channels)
     _kernels().diamond_convolution(
-        *(x.data_ptr(), inputs, batch, height, width, upsample),
+        *(x.data_ptr(), _address(_statistics_of(x)), inputs, batch, height, width, upsample),
         *(groups, epsilon, _address(modulation), modulation is not None and len(modulation) == 1, offset),
         *(weight.data_ptr(), bias.data_ptr(), channels, _address(matrix), _address(matrix_bias), residual),
-        *(output.data_ptr(), torch.get_num_threads()),
+        *(output.data_ptr(), _address(statistics), torch.get_num_threads()),
     )
     return output
 
@@ -134,7 +136,7 @@ def residual_block(
     Raises:
         ValueError: shapes or types do not fit together.
     """
-    if skip is not None and shortcut is None:
+    if skip is not None and (shortcut is None or x.shape[1] != _padded(x.shape[1])):
         x, skip = torch.cat((x, skip), dim=1), None
     x = _channels_last(x)
     batch, inputs, height, width = x.shape
@@ -156,11 +158,12 @@ def residual_block(
     weight1, bias1, matrix, matrix_bias = _rearranged(first[1], shortcut, inputs + skipped, channels)
     weight2, bias2, *_ = _rearranged(second[1], None, channels, channels)
     _kernels().diamond_residual_block(
-        *(x.data_ptr(), inputs, _address(skip), skipped, batch, height, width),
+        *(x.data_ptr(), _address(_statistics_of(x)), inputs),
+        *(_address(skip), _address(_statistics_of(skip)), skipped, batch, height, width),
         *(first[0].groups, modulations[0].data_ptr(), weight1.data_ptr(), bias1.data_ptr()),
         *(second[0].groups, modulations[1].data_ptr(), weight2.data_ptr(), bias2.data_ptr(), first[0].epsilon),
         *(channels, _address(matrix), _address(matrix_bias), inner.data_ptr(), output.data_ptr()),
-        torch.get_num_threads(),
+        *(_address(_statistics_for(output)), torch.get_num_threads()),
     )
     return output
 
@@ -186,7 +189,7 @@ def attention(
     qkv_weight, qkv_bias = _derived(qkv.weight, _matrix), _whole(qkv.bias)
     out_weight, out_bias = _derived(out.weight, _matrix), _whole(out.bias)
     _kernels().diamond_attention(
-        *(x.data_ptr(), batch, height * width, channels, heads),
+        *(x.data_ptr(), _address(_statistics_of(x)), batch, height * width, channels, heads),
         *(normalisation.groups, normalisation.epsilon, modulation.data_ptr()),
         *(qkv_weight.data_ptr(), qkv_bias.data_ptr(), out_weight.data_ptr(), out_bias.data_ptr()),
         *(output.data_ptr(), torch.get_num_threads()),
@@ -228,6 +231,26 @@ def _channels_last(x: Tensor) -> Tensor:
 
 def _address(x: Tensor | None) -> int | None:
     return None if x is None else x.data_ptr()
+
+
+# Statistics of features, for the normalisation that comes next
+
+_statistics = WeakTensorKeyDictionary()
+"""Of features that a kernel wrote: mean and variance of each channel, (b, 2, c) in float64."""
+
+
+def _statistics_for(output: Tensor) -> Tensor | None:
+    """Where a kernel may write the statistics of its output."""
+    if output.is_inference():  # later changes would not be counted
+        return None
+    statistics = torch.empty(output.shape[0], 2, output.shape[1], dtype=torch.float64, device=output.device)
+    _statistics[output] = statistics
+    return statistics
+
+
+def _statistics_of(x: Tensor | None) -> Tensor | None:
+    """Statistics of features if they are known, and the features unchanged since."""
+    return None if x is None or x.is_inference() or x._version > 0 else _statistics.get(x)
 
 
 # Weights, rearranged
