@@ -411,6 +411,11 @@ def test_without_a_verb_the_verbs_are_told(cli: Cli) -> None:
         assert all(re.search(rf"^  {verb} +\w", result.out, re.M) for verb in VERBS)
 
 
+def test_the_module_is_the_command() -> None:
+    told = subprocess.run([sys.executable, "-m", "diamond", "--version"], capture_output=True, text=True, check=True)
+    assert told.stdout == f"{__version__}\n"
+
+
 def test_the_version_is_told(cli: Cli) -> None:
     assert cli("--version") == Result(0, f"{__version__}\n", "")
 

@@ -1,0 +1,5 @@
+"""`python -m diamond` is the command `diamond`."""
+
+from diamond.cli import main
+
+main()

@@ -1,0 +1,115 @@
+/*
+ * The line to the server: opens the WebSocket, opens it again after it broke, with longer and
+ * longer pauses, and gives up where the server said so. Text arrives as objects, frames as buffers.
+ * There is never more than one socket, and its listeners go when it goes.
+ */
+
+const FIRST_PAUSE = 500;
+const LONGEST_PAUSE = 8000;
+const FINAL_CODES = new Map([
+  [1008, 'The server refused this page.'],
+  [1013, 'The server is full.'],
+  [4000, 'Nothing happened here for a long time, so the game was ended.'],
+]);
+const CLIENT = 'diamond-play:client';
+
+/**
+ * @typedef {'connecting'|'connected'|'lost'|'ended'} ConnectionState
+ */
+
+/**
+ * Connects, and stays connected until the server ends it.
+ * @param {object} listener
+ * @param {(message: any) => void} listener.onMessage
+ * @param {(frame: ArrayBuffer) => void} listener.onFrame
+ * @param {(state: ConnectionState, text: string) => void} listener.onState with words for the player
+ * @returns {{send: (message: object) => void, startAgain: () => void}}
+ */
+export function openConnection({ onMessage, onFrame, onState }) {
+  const client = takeClient();
+  let socket = null;
+  let pause = FIRST_PAUSE;
+
+  function open() {
+    onState('connecting', 'Connecting');
+    socket = new WebSocket(sessionAddress(client));
+    socket.binaryType = 'arraybuffer';
+    socket.addEventListener('message', ({ data }) => {
+      if (typeof data !== 'string') onFrame(data);
+      else receive(JSON.parse(data));
+    });
+    socket.addEventListener('close', ({ code, reason }) => {
+      if (FINAL_CODES.has(code)) onState('ended', reason || FINAL_CODES.get(code));
+      else openLater();
+    });
+  }
+
+  function receive(message) {
+    if (message.type === 'hello') {
+      pause = FIRST_PAUSE;
+      setSession(message.session);
+      onState('connected', 'Connected');
+    }
+    onMessage(message);
+  }
+
+  function openLater() {
+    const seconds = pause / 1000;
+    const unit = seconds === 1 ? 'second' : 'seconds';
+    onState('lost', `Connection lost, trying again in ${seconds} ${unit}`);
+    setTimeout(open, pause);
+    pause = Math.min(2 * pause, LONGEST_PAUSE);
+  }
+
+  open();
+  return {
+    send(message) {
+      if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+    },
+    startAgain() {
+      if (socket.readyState !== WebSocket.CLOSED) return;
+      setSession(null);
+      open();
+    },
+  };
+}
+
+/** Where the server listens, beside this page, with what this page's own address says. */
+function sessionAddress(client) {
+  const own = new URLSearchParams(location.search);
+  const address = new URL('session', location.href);
+  address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
+  address.hash = '';
+  address.search = '';
+  for (const name of ['token', 'session']) {
+    if (own.has(name)) address.searchParams.set(name, own.get(name));
+  }
+  address.searchParams.set('client', client);
+  return address;
+}
+
+/** Puts the session into the page's address, which can then be shared, or takes it out. */
+function setSession(session) {
+  const address = new URL(location.href);
+  if (session === null) address.searchParams.delete('session');
+  else address.searchParams.set('session', session);
+  history.replaceState(null, '', address);
+}
+
+/**
+ * This page's id. It lies in sessionStorage only between leaving the page and coming back, so that
+ * a duplicated tab, which gets a copy of the storage, does not take its twin's seat.
+ */
+function takeClient() {
+  const bytes = crypto.getRandomValues(new Uint8Array(12));
+  let client = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  try {
+    client = sessionStorage.getItem(CLIENT) ?? client;
+    sessionStorage.removeItem(CLIENT);
+    addEventListener('pagehide', () => sessionStorage.setItem(CLIENT, client));
+    addEventListener('pageshow', () => sessionStorage.removeItem(CLIENT));
+  } catch {
+    // Storage is forbidden here: a reloaded page is then a new one.
+  }
+  return client;
+}

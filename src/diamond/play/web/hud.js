@@ -1,0 +1,67 @@
+/*
+ * The numbers beside the picture: what the frame's header says, in the page's own words, and the
+ * agent's policy as one bar an action, with the action that was taken marked.
+ */
+
+import { byId, make, numberText, percentText, setText, steadyText } from './page.js';
+
+/**
+ * @returns {{
+ *   start: (hello: import('./protocol.js').Hello) => void,
+ *   show: (
+ *     header: import('./protocol.js').Header,
+ *     settings: import('./protocol.js').Settings,
+ *   ) => void,
+ * }}
+ */
+export function createHud() {
+  const elements = new Map(
+    Array.from(byId('numbers').querySelectorAll('dd'), (element) => [element.id, element]),
+  );
+  let names = [];
+  let rows = [];
+
+  function start({ actions }) {
+    names = actions.map(({ name }) => name);
+    rows = names.map(policyRow);
+    byId('policy').replaceChildren(...rows.map(({ row }) => row));
+    byId('policy').classList.toggle('two-columns', rows.length > 9);
+  }
+
+  function show(header, settings) {
+    const [view] = header.views;
+    const texts = {
+      reward: numberText(view.reward),
+      return: numberText(view.return),
+      value: steadyText(header.value, 2),
+      termination: percentText(view.termination),
+      entropy: steadyText(header.entropy, 2),
+      horizon: settings.horizon === 0 ? 'endless' : String(settings.horizon),
+      action: names[header.action] ?? '–',
+      fps: steadyText(header.fps, 1),
+      'model-ms': steadyText(header.model_ms, 1, ' ms'),
+      latency: steadyText(header.latency_ms, 1, ' ms'),
+      wait: steadyText(header.wait_ms, 1, ' ms'),
+    };
+    for (const [id, text] of Object.entries(texts)) setText(elements.get(id), text);
+    setText(byId('viewers'), header.viewers > 1 ? `${header.viewers} viewers` : '');
+    rows.forEach(({ update }, i) => update(header.policy?.[i] ?? null, i === header.action));
+  }
+
+  return { start, show };
+}
+
+function policyRow(name) {
+  const fill = make('i');
+  const percent = make('span', { className: 'percent' }, '–');
+  const bar = make('span', { className: 'bar' }, fill);
+  const row = make('li', {}, make('span', { className: 'name', title: name }, name), bar, percent);
+
+  function update(probability, chosen) {
+    fill.style.transform = `scaleX(${probability ?? 0})`;
+    setText(percent, percentText(probability));
+    if (chosen) row.setAttribute('aria-current', 'true');
+    else row.removeAttribute('aria-current');
+  }
+  return { row, update };
+}

@@ -1,0 +1,171 @@
+/*
+ * Puts the page together: what arrives goes to the parts that show it, what the player does goes to
+ * the server. A frame is drawn in the moment it arrives and then reported, because the server sends
+ * the next one only after that.
+ */
+
+import { createBindings } from './bindings.js';
+import { createButtons } from './buttons.js';
+import { openConnection } from './connection.js';
+import { createControls } from './controls.js';
+import { createGamepads } from './gamepad.js';
+import { createHud } from './hud.js';
+import { createKeyboard } from './keyboard.js';
+import { createKeys } from './keys.js';
+import { byId, setText } from './page.js';
+import { decodeFrame } from './protocol.js';
+import { createScreen } from './screen.js';
+import { createSettings } from './settings.js';
+import { createTouch } from './touch.js';
+
+const NOTICE_LASTS = 7000;
+
+const state = {
+  connected: false,
+  greeted: false,
+  driver: false,
+  taken: true,
+  takingOver: false,
+  settings: /** @type {any} */ ({}),
+  header: null,
+};
+let noticeTimer = 0;
+
+const send = (message) => connection.send(message);
+
+const screen = createScreen();
+const hud = createHud();
+const controls = createControls(send, tell);
+const settings = createSettings(send, tell);
+const bindings = createBindings();
+const buttons = createButtons(sendButtons);
+
+const shortcuts = [
+  { key: 'm', code: 'KeyM', label: 'M', text: 'agent or you', act: controls.togglePlayer },
+  { key: 't', code: 'KeyT', label: 'T', text: 'next world', act: controls.nextWorld },
+  { key: 'p', code: 'KeyP', label: 'P', text: 'pause or play', act: controls.togglePause },
+  { key: 'e', code: 'KeyE', label: 'E', text: 'one picture, while paused', act: controls.takeStep },
+  { key: 'enter', code: 'Enter', label: 'Enter', text: 'a new start', act: controls.reset },
+  {
+    key: ',',
+    code: 'Comma',
+    label: ',',
+    text: 'one picture back',
+    act: controls.back,
+    repeats: true,
+  },
+  {
+    key: '.',
+    code: 'Period',
+    label: '.',
+    text: 'one picture on',
+    act: controls.forward,
+    repeats: true,
+  },
+];
+const devices = {
+  keyboard: createKeyboard({
+    bindings,
+    shortcuts,
+    hold: (held) => buttons.hold('keyboard', held),
+    isDriver: () => state.driver,
+  }),
+  gamepads: createGamepads({ bindings, hold: (held) => buttons.hold('gamepads', held) }),
+  touch: createTouch((held) => buttons.hold('touch', held)),
+};
+const keys = createKeys({ bindings, shortcuts, onChange: releaseButtons });
+
+addEventListener('blur', releaseButtons);
+addEventListener('pagehide', releaseButtons);
+document.addEventListener('visibilitychange', releaseButtons);
+byId('again').addEventListener('click', () => connection.startAgain());
+
+const connection = openConnection({ onMessage, onFrame, onState });
+
+function onMessage(message) {
+  if (message.type === 'hello') start(message);
+  else if (message.type === 'settings') showSettings(message.settings);
+  else if (message.type === 'driver') showDriver(message.driver, message.taken);
+  else if (message.type === 'notice') tell(message.message);
+  else if (message.type === 'problem') {
+    state.takingOver = false;
+    tell(message.message, true);
+    controls.refused();
+    settings.showSettings(state.settings);
+  }
+}
+
+function start(hello) {
+  document.title = `${hello.title} – diamond`;
+  setText(byId('title'), hello.title);
+  setText(byId('subtitle'), hello.subtitle);
+  Object.assign(state, { greeted: true, driver: hello.driver });
+  releaseButtons();
+  bindings.start(hello);
+  for (const part of [hud, controls, settings, devices.touch, keys]) part.start(hello);
+  showSettings(hello.settings);
+  showDriver(hello.driver, true);
+}
+
+function showSettings(news) {
+  state.settings = news;
+  state.takingOver = false;
+  controls.showSettings(news);
+  settings.showSettings(news);
+  if (state.header) hud.show(state.header, news);
+}
+
+function showDriver(driver, taken) {
+  Object.assign(state, { driver, taken });
+  if (!driver) releaseButtons();
+  const enabled = state.connected && driver;
+  const watching = taken
+    ? 'You are watching while somebody else has the controls.'
+    : 'You are watching. Nobody has the controls.';
+  const isWatching = state.greeted && !driver;
+  controls.showDriver(enabled, isWatching ? watching : null, state.connected && !taken);
+  settings.showDriver(enabled);
+  devices.touch.showDriver(driver);
+}
+
+function onFrame(buffer) {
+  const frame = decodeFrame(buffer);
+  screen.draw(frame);
+  send({ type: 'shown', frame: frame.header.frame });
+  state.header = frame.header;
+  screen.describe(frame.header);
+  hud.show(frame.header, state.settings);
+  controls.showFrame(frame.header);
+}
+
+/** Tells the server what is held; a press while somebody else plays takes over from them. */
+function sendButtons(held, pressed) {
+  devices.touch.showHeld(held);
+  if (!state.driver) return;
+  if (pressed.length > 0 && state.settings.player !== 'human' && !state.takingOver) {
+    state.takingOver = true;
+    send({ type: 'set', name: 'player', value: 'human' });
+  }
+  send({ type: 'buttons', held, pressed });
+}
+
+function releaseButtons() {
+  for (const device of Object.values(devices)) device.release();
+}
+
+function onState(name, text) {
+  state.connected = name === 'connected';
+  const status = byId('status');
+  status.dataset.state = name;
+  setText(status, text);
+  byId('again').hidden = name !== 'ended';
+  showDriver(state.driver, state.taken);
+}
+
+function tell(text, isProblem = false) {
+  const notice = byId('notice');
+  setText(notice, text);
+  notice.classList.toggle('problem', isProblem);
+  clearTimeout(noticeTimer);
+  noticeTimer = setTimeout(() => setText(notice, ''), NOTICE_LASTS);
+}

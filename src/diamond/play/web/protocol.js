@@ -1,0 +1,88 @@
+/*
+ * What the server says, as types for reading, and how a frame comes: the length of the header (four
+ * bytes, little-endian), the header in JSON, then the pixels of each view as rows of RGB.
+ */
+
+/**
+ * @typedef {object} Settings
+ * @property {'agent'|'human'|'random'} player
+ * @property {'dream'|'real'|'both'} world
+ * @property {boolean} paused
+ * @property {number} speed frames a second
+ * @property {number} horizon 0 for an endless dream
+ * @property {number} denoising_steps
+ * @property {number} order
+ * @property {number} churn
+ * @property {number} start_noise
+ * @property {number} temperature
+ * @property {number} seed
+ * @property {number} start -1 where the seed decides
+ * @property {boolean} show_denoising
+ */
+
+/**
+ * @typedef {object} Hello the first message
+ * @property {string} session
+ * @property {boolean} driver whether this page has the controls
+ * @property {string} title
+ * @property {string} subtitle
+ * @property {number} height
+ * @property {number} width
+ * @property {{name: string, buttons: string[]}[]} actions
+ * @property {string[]} buttons
+ * @property {Object<string, string>} keys from KeyboardEvent's code to button
+ * @property {?string} real_missing why there is no real game
+ * @property {Settings} settings
+ * @property {Object<string, [number, number]>} ranges least and most of each setting
+ */
+
+/**
+ * @typedef {object} View
+ * @property {string} name "dream", "real", or with the denoising shown "noise", "step 1", ...
+ * @property {number} height
+ * @property {number} width
+ * @property {number} [steps]
+ * @property {number} [reward]
+ * @property {number} [return]
+ * @property {?number} [termination]
+ * @property {?('terminated'|'truncated'|'horizon')} [ended]
+ */
+
+/**
+ * @typedef {object} Header
+ * @property {number} frame
+ * @property {number} oldest the first frame that can be gone back to
+ * @property {number} newest
+ * @property {?number} action null on an episode's first frame
+ * @property {?number[]} policy one probability an action
+ * @property {?number} value
+ * @property {?number} entropy
+ * @property {?number} model_ms
+ * @property {?number} fps
+ * @property {?number} wait_ms
+ * @property {?number} latency_ms
+ * @property {number} viewers
+ * @property {View[]} views
+ */
+
+/**
+ * @typedef {object} Frame
+ * @property {Header} header
+ * @property {Uint8Array[]} pixels of each view; they lie in the message and are not copied
+ */
+
+/**
+ * @param {ArrayBuffer} buffer
+ * @returns {Frame}
+ */
+export function decodeFrame(buffer) {
+  const length = new DataView(buffer).getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  let offset = 4 + length;
+  const pixels = header.views.map(({ height, width }) => {
+    const view = new Uint8Array(buffer, offset, 3 * height * width);
+    offset += view.length;
+    return view;
+  });
+  return { header, pixels };
+}
