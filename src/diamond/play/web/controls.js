@@ -5,6 +5,8 @@
 
 import { byId, setText } from './page.js';
 
+const ANSWER_TAKES = 1000;
+
 /**
  * @param {(message: object) => void} send to the server
  * @param {(text: string) => void} tell shows a notice to the player
@@ -109,7 +111,7 @@ const radios = (name) =>
 
 /**
  * The slider over the frames that are kept. While it is dragged it does not follow the game, and
- * one request is on its way at a time: the next goes when a frame came back.
+ * one request is on its way at a time: the next goes when a frame came back, or none for a second.
  */
 function createRewinder(send) {
   const slider = byId('rewind');
@@ -117,28 +119,33 @@ function createRewinder(send) {
   let dragged = false;
   let wanted = null;
   let asked = null;
+  let timer = 0;
 
   function ask(frame) {
-    wanted = frame;
+    wanted = Math.min(Math.max(frame, place.oldest), place.newest);
     if (asked !== null) return;
-    if (frame === place.frame && place.paused) {
+    if (wanted === place.frame && place.paused) {
       wanted = null;
       return;
     }
-    asked = frame;
-    send({ type: 'rewind', to: frame });
+    asked = wanted;
+    send({ type: 'rewind', to: asked });
+    timer = setTimeout(goOn, ANSWER_TAKES);
   }
 
-  function move(by) {
-    const from = wanted ?? place.frame;
-    ask(Math.min(Math.max(from + by, place.oldest), place.newest));
+  function goOn() {
+    const next = wanted === asked ? null : wanted;
+    forget();
+    if (next !== null) ask(next);
   }
 
   function forget() {
-    dragged = false;
+    clearTimeout(timer);
     wanted = null;
     asked = null;
   }
+
+  const move = (by) => ask((wanted ?? place.frame) + by);
 
   function letGo() {
     dragged = false;
@@ -169,10 +176,7 @@ function createRewinder(send) {
     },
     showFrame({ frame, oldest, newest }) {
       Object.assign(place, { frame, oldest, newest });
-      const next = wanted === asked ? null : wanted;
-      wanted = null;
-      asked = null;
-      if (next !== null) ask(Math.min(Math.max(next, oldest), newest));
+      goOn();
       if (dragged) return;
       slider.min = oldest;
       slider.max = newest;
