@@ -22,7 +22,7 @@ const CLIENT = 'diamond-play:client';
  * @param {object} listener
  * @param {(message: any) => void} listener.onMessage
  * @param {(frame: ArrayBuffer) => void} listener.onFrame
- * @param {(state: ConnectionState, text: string) => void} listener.onState with words for the player
+ * @param {(state: ConnectionState, text: string) => void} listener.onState text for the player
  * @returns {{send: (message: object) => void, startAgain: () => void}}
  */
 export function openConnection({ onMessage, onFrame, onState }) {

@@ -38,7 +38,7 @@ const SETTINGS = [
   {
     name: 'order',
     label: 'Order',
-    help: '1: a look at the picture in each step. 2: a second look, more exact and half as fast.',
+    help: '1: one look at the picture in each step. 2: a second look, more exact but slower.',
   },
   {
     name: 'churn',
