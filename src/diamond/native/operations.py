@@ -108,7 +108,7 @@ def convolution(
     height, width = (2 * height, 2 * width) if upsample else (height, width)
     channels = _outputs(weights, inputs)
     output = _empty(x, batch, channels, height, width)
-    # Worth it before residual blocks. Layers with a normalisation of their own end a network, or are mostly pooled next.
+    # Worth it before residual blocks; layers that normalise end a network, or are mostly pooled next.
     statistics = None if normalisation else _statistics_for(output)
     groups, epsilon, modulation, offset = normalisation or (0, 0.0, None, 0.0)
     if normalisation is not None:
