@@ -81,6 +81,34 @@ class Dream:
 
 
 @dataclass(frozen=True)
+class Play:
+    """Play a dream in the browser; with no run of your own, a small one that comes with the package."""
+
+    run: Annotated[Path | None, tyro.conf.Positional] = None
+    """Run folder or published `.pt` file; by default the newest run, else the one that comes with the package."""
+    host: str = "127.0.0.1"
+    """Address to listen on; with any but this machine's own, pages need the token in the printed address."""
+    port: int = 8000
+    """Port to listen on; 0 takes any that is free."""
+    open: bool = False
+    """Open the page in the browser."""
+    checkpoint: str = "last"
+    """`last`, `best`, or the number of an epoch."""
+    game: str | None = None
+    """Atari game of a published `.pt` file that is not named after it."""
+    seed: int = 0
+    """Seed of the first game."""
+    device: str = "auto"
+    """Device to run on."""
+    sessions: int = 8
+    """Games at the same time; every page that is opened anew is one."""
+    viewers: int = 16
+    """Pages that may look at one game."""
+    idle_minutes: float = 30
+    """Minutes without a button or a setting, after which a game is ended."""
+
+
+@dataclass(frozen=True)
 class Report:
     """Write one self-contained HTML page about one or several runs, finished or not."""
 
@@ -189,6 +217,27 @@ def dream(args: Dream) -> None:
     print(f"{args.out}: {len(real)} steps of {agent.config.env.name}, real beside dreamed by {run}")
 
 
+def play(args: Play) -> None:
+    """Serve the page until Ctrl-C."""
+    from diamond.play.server import Limits, bind, serve
+    from diamond.play.source import load_source
+
+    limits = Limits(args.sessions, args.viewers, 60 * args.idle_minutes)
+    listening = bind(args.host, args.port)
+    source = load_source(args.run, _which(args.checkpoint), args.device, args.game, print)
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(source, args.seed, listening, limits, lambda address: _announce(source.title, address, args.open))
+    print(f"{PROGRAM}: ended")
+
+
+def _announce(title: str, address: str, open_page: bool) -> None:
+    import webbrowser
+
+    print(f"play {title} at {address}   (Ctrl-C ends)", flush=True)
+    if open_page:
+        webbrowser.open(address)
+
+
 def report(args: Report) -> None:
     """One page about runs."""
     from diamond.evaluation.report import build_report
@@ -228,6 +277,7 @@ VERBS: dict[str, tuple[type, Callable[[Any], None]]] = {
     "train": (Train, train),
     "evaluate": (Evaluate, evaluate),
     "dream": (Dream, dream),
+    "play": (Play, play),
     "report": (Report, report),
     "bench": (Bench, bench),
     "presets": (Presets, presets),

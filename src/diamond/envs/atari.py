@@ -11,7 +11,7 @@ here are equal to its frames, bit by bit.
 """
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
@@ -77,6 +77,15 @@ class AtariGame(Game):
     def frame(self) -> Frame:
         """The maximum of the last two emulator frames, resized; right after the start, the one frame there is."""
         return self._resize(self._pooled)
+
+    def save(self) -> tuple[object, int]:
+        """The state of the console and the lives; screens are redrawn by the next step."""
+        return self._emulator.cloneState(include_rng=True), self._lives
+
+    def load(self, saved: tuple[Any, int]) -> None:
+        """Put the console back."""
+        state, self._lives = saved
+        self._emulator.restoreState(state)
 
 
 def _draw_noops(seed: int, most: int) -> int:

@@ -10,6 +10,7 @@ Units  frames are uint8 in 0..255; rewards are as the game gave them; steps are 
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from gymnasium import error
 from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 
 from diamond.errors import EnvError
 
@@ -54,8 +55,28 @@ class Game(ABC):
     def frame(self) -> Frame:
         """The newest frame, at the end the game's true last moment; valid until the next `start` or `advance`."""
 
+    def save(self) -> Any | None:
+        """The present moment, for `load`; None for a kind of game that can only be replayed from its start."""
+        return None
+
+    def load(self, saved: Any) -> None:
+        """Go on from a moment of `save`; `frame` is undefined until the next `advance`."""
+        raise NotImplementedError(f"{type(self).__name__} does not save moments")
+
     def close(self) -> None:  # noqa: B027  (most games hold nothing)
         """Free what the game holds."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where all games of a `RealEnv` stood, to go back to within the same process."""
+
+    game_numbers: Int64[np.ndarray, "n"]
+    actions: tuple[list[int], ...]
+    """The lists that grow while the games go on; only the first `lengths` of each belong to the moment."""
+    lengths: tuple[int, ...]
+    frames: Frames
+    saved: tuple[Any | None, ...]
 
 
 class RealEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
@@ -81,10 +102,11 @@ class RealEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     is truncated.
 
     `snapshot()` and `restore()` carry open games over to a freshly made env by replaying their actions; all that
-    follows is bit-equal to an uninterrupted run.
+    follows is bit-equal to an uninterrupted run. `moment()` and `return_to()` do the same within one env, faster where
+    the kind of game allows it.
 
     Raises:
-        gymnasium.error.ResetNeeded: `step` or `snapshot` before the first `reset` or `restore`.
+        gymnasium.error.ResetNeeded: `step`, `snapshot` or `moment` before the first `reset` or `restore`.
         gymnasium.error.InvalidAction: actions of another shape or type, or out of range.
         EnvError: see `restore`.
     """
@@ -185,6 +207,29 @@ class RealEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                     "frame, so the run cannot be resumed; the environment is not deterministic given its seed, or its "
                     "package is of another version than the run's"
                 )
+        return self._obs.copy()
+
+    def moment(self) -> Moment:
+        """Where all games stand now. It holds little, so that thousands can be kept."""
+        self._require_reset()
+        lengths = tuple(len(actions) for actions in self._actions)
+        saved = tuple(game.save() for game in self._games)
+        return Moment(self._game_numbers.copy(), tuple(self._actions), lengths, self._obs.copy(), saved)
+
+    def return_to(self, moment: Moment) -> Frames:
+        """Go on from a moment of this env since its last seeded reset, and return the frames of then."""
+        self._game_numbers = moment.game_numbers.copy()
+        self._obs = moment.frames.copy()
+        # Copied, so that what happens from here on leaves the moments after this one intact.
+        pairs = zip(moment.actions, moment.lengths, strict=True)
+        self._actions = [actions[:length] for actions, length in pairs]
+        for i, (game, saved) in enumerate(zip(self._games, moment.saved, strict=True)):
+            if saved is not None:
+                game.load(saved)
+                continue
+            game.start(self._game_seed(i))
+            for action in self._actions[i]:
+                game.advance(action)
         return self._obs.copy()
 
     def close_extras(self, **kwargs: Any) -> None:

@@ -113,15 +113,51 @@ def dream_step(
     world: WorldModel, state: DreamState, action: Int[Tensor, "b"], noise: DreamNoise
 ) -> tuple[DreamState, DreamStep]:
     """Imagine the next frame, its reward and whether the episode ends there; no restart happens here."""
-    actions = torch.cat((state.actions[:, :-1], action[:, None]), dim=1)
-    frame = next_frame(world, state.frames, actions, noise)
+    actions = closed(state.actions, action)
+    return arrive(world, state, actions, next_frame(world, state.frames, actions, noise), noise)
+
+
+def closed(actions: Int[Tensor, "b n"], action: Int[Tensor, "b"]) -> Int[Tensor, "b n"]:
+    """The actions of the last n frames once `action` is taken in the newest one."""
+    return torch.cat((actions[:, :-1], action[:, None]), dim=1)
+
+
+def next_frame(
+    world: WorldModel, frames: Float[Tensor, "b n c h w"], actions: Int[Tensor, "b n"], noise: DreamNoise
+) -> Float[Tensor, "b c h w"]:
+    """Draw the frame that follows `frames` under `actions`."""
+    # The last step lands on the denoiser's own pixel grid up to float rounding, which this removes.
+    return to_pixel_grid(denoising(world, frames, actions, noise)[-1])
+
+
+def denoising(
+    world: WorldModel, frames: Float[Tensor, "b n c h w"], actions: Int[Tensor, "b n"], noise: DreamNoise
+) -> list[Float[Tensor, "b c h w"]]:
+    """How the next frame comes out of noise: the images after 0, 1, .. denoising steps."""
+
+    def denoise_in_context(noisy: Tensor, sigma: float) -> Tensor:
+        levels = torch.full((len(noisy),), sigma, device=noisy.device)
+        return denoise(world.denoiser, noisy, levels, frames, actions, world.denoiser_cfg)
+
+    initial = noise.initial * world.sampler_cfg.initial_noise_std
+    return sample(denoise_in_context, initial, world.sampler_cfg, noise.churn, world.denoiser_cfg.published)
+
+
+def arrive(
+    world: WorldModel,
+    state: DreamState,
+    actions: Int[Tensor, "b n"],
+    frame: Float[Tensor, "b c h w"],
+    noise: DreamNoise,
+) -> tuple[DreamState, DreamStep]:
+    """What the step to `frame` brings, by the reward and termination model, and the state from there on."""
     reward_logits, termination_logits, reward_state = world.reward_model(
-        state.frames[:, -1:], action[:, None], frame[:, None], state.reward_state
+        state.frames[:, -1:], actions[:, -1:], frame[:, None], state.reward_state
     )
     reward_logits, termination_logits = reward_logits[:, 0].float(), termination_logits[:, 0].float()
     following = DreamState(
         frames=slide(state.frames, frame),
-        actions=torch.cat((actions[:, 1:], torch.zeros_like(action)[:, None]), dim=1),
+        actions=torch.cat((actions[:, 1:], torch.zeros_like(actions[:, :1])), dim=1),
         reward_state=(reward_state[0].float(), reward_state[1].float()),
         steps=state.steps + 1,
     )
@@ -133,22 +169,6 @@ def dream_step(
         termination_logits=termination_logits,
     )
     return following, step
-
-
-def next_frame(
-    world: WorldModel, frames: Float[Tensor, "b n c h w"], actions: Int[Tensor, "b n"], noise: DreamNoise
-) -> Float[Tensor, "b c h w"]:
-    """Draw the frame that follows `frames` under `actions`."""
-
-    def denoise_in_context(noisy: Tensor, sigma: float) -> Tensor:
-        levels = torch.full((len(noisy),), sigma, device=noisy.device)
-        return denoise(world.denoiser, noisy, levels, frames, actions, world.denoiser_cfg)
-
-    initial = noise.initial * world.sampler_cfg.initial_noise_std
-    published = world.denoiser_cfg.published
-    trajectory = sample(denoise_in_context, initial, world.sampler_cfg, noise.churn, published)
-    # The last step lands on the denoiser's own pixel grid up to float rounding, which this removes.
-    return to_pixel_grid(trajectory[-1])
 
 
 def sample_categorical(logits: Float[Tensor, "*batch k"], uniform: Float[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:

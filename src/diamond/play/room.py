@@ -1,0 +1,317 @@
+"""A session in time: who watches, who drives, and when the next frame is due.
+
+Never a queue of frames or inputs: what is held is read in the moment a frame is begun, and each viewer is sent the
+newest frame there is, once it has shown those before. Whoever is slow sees fewer frames and delays nobody.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+from diamond.errors import DiamondError
+from diamond.play.buttons import Pad, all_buttons, buttons_of, default_keys
+from diamond.play.protocol import (
+    VERSION,
+    Buttons,
+    Drive,
+    Message,
+    Reset,
+    Resync,
+    Rewind,
+    Set,
+    Shown,
+    StartImage,
+    Step,
+    decode_image,
+    encode_picture,
+)
+from diamond.play.session import Session
+from diamond.play.settings import Settings, as_dict, ranges
+from diamond.play.source import Source
+
+UNSEEN = 2
+"""Frames on their way to a viewer: one being shown while the next travels."""
+MOST_TEXTS = 100
+"""Texts waiting for a viewer that does not read, after which it is dropped."""
+MEASURED = 30
+"""Frames over which the rate is averaged."""
+
+REFUSED, FAILED, FULL, IDLE = 1008, 1011, 1013, 4000
+"""Why a connection is closed, as WebSocket close codes (RFC 6455, section 7.4); the page knows them."""
+
+Result = TypeVar("Result")
+
+
+class Viewer:
+    """One page that watches; what it is to be sent next."""
+
+    def __init__(self, client: str) -> None:
+        self.client = client
+        self.news = asyncio.Event()
+        self.farewell: tuple[int, str] | None = None
+        """Close code and reason, once there is nothing more to send."""
+        self._texts: deque[dict[str, Any]] = deque()
+        self._frame: tuple[int, bytes] | None = None
+        self._unseen: deque[int] = deque()
+
+    def tell(self, text: dict[str, Any]) -> None:
+        """Send a text, after those before."""
+        self._texts.append(text)
+        if len(self._texts) > MOST_TEXTS:
+            self.dismiss(FAILED, "this page reads too slowly")
+        self.news.set()
+
+    def dismiss(self, code: int, reason: str) -> None:
+        """Close the connection."""
+        self.farewell = self.farewell or (code, reason)
+        self.news.set()
+
+    def show(self, number: int, frame: bytes) -> None:
+        """Send a frame, in place of one that has not left yet."""
+        self._frame = (number, frame)
+        self.news.set()
+
+    def shown(self, number: int) -> bool:
+        """The viewer has shown a frame; False where it was not on its way."""
+        if number not in self._unseen:
+            return False
+        while self._unseen.popleft() != number:
+            pass
+        self.news.set()
+        return True
+
+    def take(self) -> dict[str, Any] | bytes | None:
+        """What to send now, if anything: texts first, then the newest frame if the viewer keeps up."""
+        if self._texts:
+            return self._texts.popleft()
+        if self._frame is None or len(self._unseen) >= UNSEEN:
+            self.news.clear()
+            return None
+        number, frame = self._frame
+        self._frame = None
+        self._unseen.append(number)
+        return frame
+
+
+class Room:
+    """A session and those around it; all methods are called in the event loop.
+
+    Args:
+        name: of the session, in the address of the page.
+        source: what is played.
+        settings: to begin with.
+        executor: one thread, in which everything that takes long is done.
+    """
+
+    def __init__(self, name: str, source: Source, settings: Settings, executor: Executor) -> None:
+        self.name = name
+        self.viewers: dict[str, Viewer] = {}
+        self.last_used = time.monotonic()
+        """When somebody last did something, or left."""
+        self._source, self._settings, self._executor = source, settings, executor
+        self._session: Session | None = None
+        self._pad = Pad(all_buttons(source.actions))
+        self._driver: str | None = None
+        self._orders: deque[tuple[Viewer, Message]] = deque()
+        self._news = asyncio.Event()
+        self._begun: deque[tuple[int, float | None]] = deque(maxlen=UNSEEN + 1)
+        """When the buttons of the newest frames were read."""
+        self._finished: deque[float] = deque(maxlen=MEASURED)
+        self._latency: float | None = None
+        self._newest: tuple[int, bytes] | None = None
+
+    def enter(self, client: str) -> Viewer:
+        """A page comes, or comes back; who was here before under this name is dropped."""
+        if client in self.viewers:
+            self.viewers[client].dismiss(REFUSED, "this page is open in another place")
+        viewer = self.viewers[client] = Viewer(client)
+        if self._driver is None or self._driver not in self.viewers:
+            self._driver = client
+        viewer.tell(self._hello(client))
+        self._tell_driver()
+        if self._newest is not None:
+            viewer.show(*self._newest)
+        self._news.set()
+        return viewer
+
+    def leave(self, viewer: Viewer) -> None:
+        """A page goes."""
+        if self.viewers.get(viewer.client) is viewer:
+            del self.viewers[viewer.client]
+            if viewer.client == self._driver:
+                self._pad.release()
+            self.last_used = time.monotonic()
+            self._tell_driver()
+
+    def receive(self, viewer: Viewer, message: Message) -> None:
+        """Take a message of a page."""
+        if isinstance(message, Shown):
+            begun = dict(self._begun).get(message.frame)
+            if viewer.shown(message.frame) and begun is not None and viewer.client == self._driver:
+                self._latency = 1000 * (time.perf_counter() - begun)
+            return
+        self.last_used = time.monotonic()
+        if isinstance(message, Drive):
+            if self._driver not in self.viewers:
+                self._driver = viewer.client
+            self._tell_driver()
+        elif viewer.client != self._driver:
+            viewer.tell(_problem("you are watching: somebody else has the controls"))
+        elif isinstance(message, Buttons):
+            self._pad.update(message.held, message.pressed)
+        else:
+            self._orders.append((viewer, message))
+            self._news.set()
+
+    async def play(self) -> None:
+        """Make frames as long as somebody watches; ends when cancelled, or with an error that the viewers are told."""
+        try:
+            self._session = await self._run(lambda: Session(self._source, self._settings))
+            await self._publish(None, None)
+            await self._go_on()
+        except Exception as error:
+            self.dismiss(FAILED, f"the game broke down ({type(error).__name__})")
+            raise
+        finally:
+            if self._session is not None:
+                self._session.close()
+
+    def dismiss(self, code: int, reason: str) -> None:
+        """Close all connections."""
+        for viewer in self.viewers.values():
+            viewer.dismiss(code, reason)
+
+    async def _go_on(self) -> None:
+        due = time.perf_counter()
+        while True:
+            await self._carry_out_orders()
+            now = time.perf_counter()
+            if self._settings.paused or not self.viewers:
+                await self._sleep(None)
+            elif now < due:
+                await self._sleep(due - now)
+            else:
+                due = now + 1 / self._settings.speed
+                await self._advance(due)
+
+    async def _advance(self, due: float) -> None:
+        """One frame: the buttons are read now, and what they lead to is sent as soon as it is there."""
+        session, begun = self._the_session, time.perf_counter()
+        held = self._pad.read()
+        await self._run(lambda: session.advance(held))
+        await self._publish(begun, due)
+
+    async def _carry_out_orders(self) -> None:
+        while self._orders:
+            viewer, order = self._orders.popleft()
+            begun = time.perf_counter()
+            try:
+                await self._run(self._deed(order))
+            except DiamondError as problem:
+                viewer.tell(_problem(str(problem)))
+                continue
+            self._tell_settings()
+            self._finished.clear()
+            await self._publish(begun, None)
+
+    def _deed(self, order: Message) -> Callable[[], None]:
+        """What an order comes to, for the thread that works."""
+        session = self._the_session
+        match order:
+            case Set(name, value):
+                return lambda: session.set(name, value)
+            case Step():
+                held = self._pad.read()
+                return lambda: session.advance(held)
+            case Reset():
+                return session.reset
+            case Resync():
+                return session.resync
+            case Rewind(to):
+                return lambda: session.rewind(to)
+            case StartImage(pixels):
+                height, width, _ = self._source.starts[0].frames[0].shape
+                return lambda: session.start_from(decode_image(pixels, height, width))
+        raise AssertionError(order)
+
+    def _tell_settings(self) -> None:
+        if self._settings != self._the_session.settings:
+            self._settings = self._the_session.settings
+            for viewer in self.viewers.values():
+                viewer.tell({"type": "settings", "settings": as_dict(self._settings)})
+
+    async def _publish(self, begun: float | None, due: float | None) -> None:
+        """Send the newest frame to everybody.
+
+        Args:
+            begun: when its buttons were read.
+            due: when the next frame is, if it comes by itself.
+        """
+        session, now = self._the_session, time.perf_counter()
+        picture = session.picture
+        facts = {
+            "model_ms": None if begun is None else 1000 * (now - begun),
+            "fps": self._rate(now) if due is not None else None,
+            "wait_ms": None if due is None else 1000 * max(0.0, due - now),
+            "latency_ms": self._latency,
+            "viewers": len(self.viewers),
+        }
+        number = picture.moment.frame
+        self._begun.append((number, begun))
+        self._newest = (number, encode_picture(picture, facts))
+        for viewer in self.viewers.values():
+            viewer.show(*self._newest)
+
+    def _rate(self, now: float) -> float | None:
+        self._finished.append(now)
+        span = now - self._finished[0]
+        return (len(self._finished) - 1) / span if span > 0 else None
+
+    def _hello(self, client: str) -> dict[str, Any]:
+        source = self._source
+        height, width, _ = source.starts[0].frames[0].shape
+        buttons = all_buttons(source.actions)
+        return {
+            "type": "hello",
+            "protocol": VERSION,
+            "session": self.name,
+            "driver": client == self._driver,
+            "title": source.title,
+            "subtitle": source.subtitle,
+            "height": height,
+            "width": width,
+            "actions": [{"name": name, "buttons": buttons_of(name)} for name in source.actions],
+            "buttons": buttons,
+            "keys": default_keys(buttons),
+            "real_missing": source.real_missing,
+            "starts": len(source.starts),
+            "settings": as_dict(self._settings),
+            "ranges": ranges(len(source.starts)),
+        }
+
+    def _tell_driver(self) -> None:
+        taken = self._driver in self.viewers
+        for viewer in self.viewers.values():
+            viewer.tell({"type": "driver", "driver": viewer.client == self._driver, "taken": taken})
+
+    @property
+    def _the_session(self) -> Session:
+        assert self._session is not None, "the room is not being played yet"
+        return self._session
+
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    async def _sleep(self, seconds: float | None) -> None:
+        """Until something happens, or for some seconds."""
+        self._news.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), seconds)
+
+
+def _problem(message: str) -> dict[str, Any]:
+    return {"type": "problem", "message": " ".join(message.split())}
