@@ -131,6 +131,8 @@ class Bench:
     """Also write all figures to this file."""
     device: str | None = None
     """Short for --compute.device."""
+    play: bool = False
+    """Measure playing instead: from reading the buttons to the picture on the page, for 1 and for 8 viewers."""
     reference: Path | None = None
     """Checkout of the published code (github.com/eloialonso/diamond at 5bcd159) to time in alternation."""
     reference_python: str | None = None
@@ -258,9 +260,14 @@ def bench(args: Bench) -> None:
     if not 0 < args.seconds < float("inf"):
         raise ConfigError(f"--seconds is {args.seconds}: use a positive number")
     _require_writable(args.json)
-    measured = benchmarking.bench(
-        _on_device(args), args.blocks, args.seconds, print, args.reference, args.reference_python
-    )
+    if args.play:
+        from diamond.play.latency import measure
+
+        measured = measure(_on_device(args), (1, 8), print)
+    else:
+        measured = benchmarking.bench(
+            _on_device(args), args.blocks, args.seconds, print, args.reference, args.reference_python
+        )
     if args.json is not None:
         write_json(args.json, measured)
     print("\n".join(benchmarking.table(measured)))

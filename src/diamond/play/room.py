@@ -43,6 +43,9 @@ MEASURED = 30
 REFUSED, FAILED, FULL, IDLE = 1008, 1011, 1013, 4000
 """Why a connection is closed, as WebSocket close codes (RFC 6455, section 7.4); the page knows them."""
 
+Witness = Callable[[float, float], None]
+"""Told of each frame on the driver's screen: how long the model took, and how long from reading the buttons till the
+picture was there, both in milliseconds."""
 Result = TypeVar("Result")
 
 
@@ -105,21 +108,25 @@ class Room:
         source: what is played.
         settings: to begin with.
         executor: one thread, in which everything that takes long is done.
+        witness: see `Witness`.
     """
 
-    def __init__(self, name: str, source: Source, settings: Settings, executor: Executor) -> None:
+    def __init__(
+        self, name: str, source: Source, settings: Settings, executor: Executor, witness: Witness = lambda *times: None
+    ) -> None:
         self.name = name
         self.viewers: dict[str, Viewer] = {}
         self.last_used = time.monotonic()
         """When somebody last did something, or left."""
         self._source, self._settings, self._executor = source, settings, executor
+        self._witness = witness
         self._session: Session | None = None
         self._pad = Pad(all_buttons(source.actions))
         self._driver: str | None = None
         self._orders: deque[tuple[Viewer, Message]] = deque()
         self._news = asyncio.Event()
-        self._begun: deque[tuple[int, float | None]] = deque(maxlen=UNSEEN + 1)
-        """When the buttons of the newest frames were read."""
+        self._clock: deque[tuple[int, float, float]] = deque(maxlen=UNSEEN + 1)
+        """Of the newest frames: number, when the buttons were read, when the frame was made."""
         self._finished: deque[float] = deque(maxlen=MEASURED)
         self._latency: float | None = None
         self._newest: tuple[int, bytes] | None = None
@@ -150,9 +157,8 @@ class Room:
     def receive(self, viewer: Viewer, message: Message) -> None:
         """Take a message of a page."""
         if isinstance(message, Shown):
-            begun = dict(self._begun).get(message.frame)
-            if viewer.shown(message.frame) and begun is not None and viewer.client == self._driver:
-                self._latency = 1000 * (time.perf_counter() - begun)
+            if viewer.shown(message.frame) and viewer.client == self._driver:
+                self._take_time(message.frame)
             return
         self.last_used = time.monotonic()
         if isinstance(message, Drive):
@@ -195,7 +201,9 @@ class Room:
             elif now < due:
                 await self._sleep(due - now)
             else:
-                due = now + 1 / self._settings.speed
+                period = 1 / self._settings.speed
+                # A frame that is a little late does not delay the next; after a long pause the beat begins anew.
+                due = period + (due if now - due < period else now)
                 await self._advance(due)
 
     async def _advance(self, due: float) -> None:
@@ -261,10 +269,17 @@ class Room:
             "viewers": len(self.viewers),
         }
         number = picture.moment.frame
-        self._begun.append((number, begun))
+        if begun is not None:
+            self._clock.append((number, begun, now))
         self._newest = (number, encode_picture(picture, facts))
         for viewer in self.viewers.values():
             viewer.show(*self._newest)
+
+    def _take_time(self, number: int) -> None:
+        for clocked, begun, made in self._clock:
+            if clocked == number:
+                self._latency = 1000 * (time.perf_counter() - begun)
+                self._witness(1000 * (made - begun), self._latency)
 
     def _rate(self, now: float) -> float | None:
         self._finished.append(now)

@@ -27,7 +27,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from diamond.errors import ConfigError
 from diamond.play.protocol import parse
-from diamond.play.room import FULL, IDLE, REFUSED, Room, Viewer
+from diamond.play.room import FULL, IDLE, REFUSED, Room, Viewer, Witness
 from diamond.play.settings import Settings
 from diamond.play.source import Source
 
@@ -69,14 +69,28 @@ class Limits:
 
 
 class Hall:
-    """All rooms of a server."""
+    """All rooms of a server.
 
-    def __init__(self, source: Source, settings: Settings, limits: Limits) -> None:
-        self.limits = limits
-        self._source, self._settings = source, settings
+    Args:
+        source: what is played.
+        settings: of new sessions.
+        limits: what strangers may use up.
+        witness: see `Witness`.
+    """
+
+    def __init__(
+        self, source: Source, settings: Settings, limits: Limits, witness: Witness = lambda *times: None
+    ) -> None:
+        self.source, self.limits = source, limits
+        self._settings, self._witness = settings, witness
         # One thread: a second game would only take the processor from the first.
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="play")
         self._rooms: dict[str, tuple[Room, asyncio.Task[None]]] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """Of the rooms there are."""
+        return list(self._rooms)
 
     def find(self, name: str | None) -> Room | None:
         """The room of that name, or a new one; None where there are too many."""
@@ -84,7 +98,7 @@ class Hall:
             return self._rooms[name][0]
         if len(self._rooms) >= self.limits.sessions:
             return None
-        room = Room(secrets.token_urlsafe(6), self._source, self._settings, self._executor)
+        room = Room(secrets.token_urlsafe(6), self.source, self._settings, self._executor, self._witness)
         task = asyncio.create_task(room.play())
         task.add_done_callback(lambda _: self._rooms.pop(room.name, None))
         self._rooms[room.name] = room, task
@@ -109,16 +123,14 @@ class Hall:
         self._executor.shutdown(cancel_futures=True)
 
 
-def make_app(source: Source, settings: Settings, limits: Limits, token: str | None = None) -> Starlette:
+def make_app(hall: Hall, token: str | None = None) -> Starlette:
     """The server as an ASGI application.
 
     Args:
-        source: what is played.
-        settings: of new sessions.
-        limits: what strangers may use up.
+        hall: its rooms.
         token: that pages must show; None lets in whoever reaches a loopback address.
     """
-    hall = Hall(source, settings, limits)
+    limits = hall.limits
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -270,16 +282,21 @@ def serve(source: Source, seed: int, listening: socket.socket, limits: Limits, r
     """
     host, port = listening.getsockname()[:2]
     token = None if is_loopback(host) else secrets.token_urlsafe(16)
-    settings = Settings.of(source.agent.config.sampler, seed)
-    height, width, _ = source.starts[0].frames[0].shape
+    hall = Hall(source, Settings.of(source.agent.config.sampler, seed), limits)
+    shown = f"[{host}]" if ":" in host else host
+    ready(f"http://{shown}:{port}/" + (f"?token={token}" if token else ""))
+    make_server(hall, token).run(sockets=[listening])
+
+
+def make_server(hall: Hall, token: str | None = None) -> uvicorn.Server:
+    """A server of these rooms, to be run with a listening socket; see `make_app`."""
+    height, width, _ = hall.source.starts[0].frames[0].shape
     config = uvicorn.Config(
-        make_app(source, settings, limits, token),
+        make_app(hall, token),
         ws="websockets-sansio",
         ws_max_size=4 * height * width + 4096,  # a picture in base64 is the longest message
         ws_per_message_deflate=False,  # frames are small, and packing them would delay them
         log_level="warning",
         timeout_graceful_shutdown=1,
     )
-    shown = f"[{host}]" if ":" in host else host
-    ready(f"http://{shown}:{port}/" + (f"?token={token}" if token else ""))
-    uvicorn.Server(config).run(sockets=[listening])
+    return uvicorn.Server(config)
