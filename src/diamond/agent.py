@@ -1,5 +1,6 @@
 """The three networks of an agent and the configuration they were made from."""
 
+import hashlib
 from dataclasses import dataclass, field
 
 import torch
@@ -61,6 +62,14 @@ class Agent:
         return {
             f"{name}.{key}": value for name, net in self.networks.items() for key, value in net.state_dict().items()
         }
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all weights: equal for equal agents, wherever they come from."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Set all weights from `state_dict()`; raises KeyError or RuntimeError if names or shapes differ."""

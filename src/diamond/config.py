@@ -73,6 +73,11 @@ class CollectionConfig:
     """Steps collected in each epoch, the first included, until `total_steps`."""
     total_steps: int = 100_000
     """Real environment steps in the whole run."""
+    recordings: tuple[str, ...] = ()
+    """Folders of episodes to begin with, such as a player's recordings; they come on top of `total_steps` and are
+    copied into the run."""
+    dreamed_recordings: bool = False
+    """Also take the recordings that were played in a dream."""
 
     def __post_init__(self) -> None:
         _require(0 <= self.epsilon <= 1, "collection.epsilon", self.epsilon, "choose a probability from 0 to 1")

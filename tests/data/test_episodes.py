@@ -177,8 +177,8 @@ def test_pickled_content_is_refused(tmp_path: Path) -> None:
 
 def test_another_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "episode.npz"
-    np.savez(path, version=np.int64(2))
-    with pytest.raises(DataError, match="format version 2, this release reads 1"):
+    np.savez(path, version=np.int64(3))
+    with pytest.raises(DataError, match="format version 3, this release reads up to 2"):
         read_episode(path)
 
 

@@ -4,13 +4,16 @@ Axes   t time: one entry per action taken | frames t + 1 | h w c image
 Units  frames are uint8 in 0..255, RGB; rewards are as the environment gave them
 """
 
+import dataclasses
 import io
+import json
 import os
 import re
 import zipfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
@@ -19,7 +22,33 @@ from diamond.errors import DataError
 from diamond.files import write_atomic
 
 FORMAT_VERSION = 1
-"""Version of the episode files that this release writes and reads."""
+"""Version of the files of collected episodes."""
+RECORDING_VERSION = 2
+"""Version of files that also tell their origin; releases before it refuse them rather than take a dream for reality."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an episode comes from that was recorded while somebody played.
+
+    Raises:
+        DataError: a value is not one of those that it may be.
+    """
+
+    game: str
+    world: Literal["real", "dream"]
+    players: tuple[str, ...]
+    """Who chose actions in it: agent, human, random."""
+    model: str
+    """SHA-256 of the weights that dreamed or looked on."""
+    seed: int
+    parent: int | None = None
+    """Number of the recording that this one branched off after a rewind."""
+    parent_step: int | None = None
+    """How many steps into it."""
+
+    def __post_init__(self) -> None:
+        _require(self.world in ("real", "dream"), f"episode origin.world is {self.world!r}: give real or dream")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +67,8 @@ class Episode:
     rewards: Float32[np.ndarray, " t"]
     terminated: bool
     truncated: bool
+    origin: Origin | None = None
+    """None for what training collected: the real game."""
 
     def __post_init__(self) -> None:
         for name, dtype, ndim in (("frames", np.uint8, 4), ("actions", np.int64, 1), ("rewards", np.float32, 1)):
@@ -81,18 +112,17 @@ def write_episode(path: Path, episode: Episode) -> None:
     Raises:
         DiskError: the disk refuses the write.
     """
-    write_atomic(
-        path,
-        lambda file: np.savez_compressed(
-            file,
-            version=np.int64(FORMAT_VERSION),
-            frames=episode.frames,
-            actions=episode.actions,
-            rewards=episode.rewards,
-            terminated=np.bool_(episode.terminated),
-            truncated=np.bool_(episode.truncated),
-        ),
-    )
+    arrays: dict[str, Any] = {
+        "version": np.int64(FORMAT_VERSION if episode.origin is None else RECORDING_VERSION),
+        "frames": episode.frames,
+        "actions": episode.actions,
+        "rewards": episode.rewards,
+        "terminated": np.bool_(episode.terminated),
+        "truncated": np.bool_(episode.truncated),
+    }
+    if episode.origin is not None:
+        arrays["origin"] = np.frombuffer(json.dumps(dataclasses.asdict(episode.origin)).encode(), np.uint8)
+    write_atomic(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
 
 
 def read_episode(path: Path) -> Episode:
@@ -105,15 +135,16 @@ def read_episode(path: Path) -> Episode:
         raise _missing(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            version = _read_array(archive, "version")
-            if version.item() != FORMAT_VERSION:
-                raise DataError(f"format version {version.item()}, this release reads {FORMAT_VERSION}")
+            version = _read_array(archive, "version").item()
+            if version not in (FORMAT_VERSION, RECORDING_VERSION):
+                raise DataError(f"format version {version}, this release reads up to {RECORDING_VERSION}")
             return Episode(
                 frames=_read_array(archive, "frames"),
                 actions=_read_array(archive, "actions"),
                 rewards=_read_array(archive, "rewards"),
                 terminated=_read_array(archive, "terminated").item(),
                 truncated=_read_array(archive, "truncated").item(),
+                origin=_read_origin(archive) if version == RECORDING_VERSION else None,
             )
     except Exception as error:  # on damaged bytes the zip and npy parsers raise nearly everything
         reason = str(error) or type(error).__name__
@@ -127,6 +158,11 @@ def _missing(path: Path) -> DataError:
 def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     # The whole member is read before any of it is parsed: only at its end does zipfile compare the checksum.
     return np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
+
+
+def _read_origin(archive: zipfile.ZipFile) -> Origin:
+    facts = json.loads(_read_array(archive, "origin").tobytes())
+    return Origin(**facts | {"players": tuple(facts["players"])})
 
 
 class EpisodeFolder:

@@ -4,6 +4,7 @@ Axes   t time (_ where clips may differ in length) | h w 3 image (4 with transpa
 Units  frames are uint8 in 0..255
 """
 
+import io
 import struct
 import tempfile
 import zlib
@@ -13,6 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from diamond.evaluation.pixel_font import HEIGHT, text_mask
 from diamond.files import write_bytes
@@ -63,6 +65,22 @@ def encode_video(frames: Frames, fps: int = 15, scale: int = 1) -> bytes:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
             container.mux(stream.encode())
         return path.read_bytes()
+
+
+def encode_webp(frames: Frames, fps: int = 15, scale: int = 1) -> bytes:
+    """An animated WebP without loss, that repeats for ever.
+
+    Raises:
+        ValueError: there are no frames.
+    """
+    if len(frames) == 0:
+        raise ValueError("a video needs at least one frame")
+    first, *others = (Image.fromarray(enlarge(frame, scale)) for frame in frames)
+    file = io.BytesIO()
+    first.save(
+        file, "WEBP", save_all=True, append_images=others, duration=round(1000 / fps), loop=0, lossless=True, method=0
+    )
+    return file.getvalue()
 
 
 def side_by_side(

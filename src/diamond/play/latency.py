@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,8 +73,17 @@ def untrained(config: Config) -> Source:
     size = (config.denoiser.context_length, config.env.height, config.env.width, 3)
     frames = np.random.default_rng(config.seed).integers(0, 256, size, np.uint8)
     start = Past(tuple(frames), (0,) * (len(frames) - 1))
-    make_real = lambda: make_env(config.env, 1, training=False)  # noqa: E731
-    return Source(config.env.name, f"untrained, preset {config.preset}", agent, meanings, (start,), make_real, None)
+    return Source(
+        title=config.env.name,
+        subtitle=f"untrained, preset {config.preset}",
+        agent=agent,
+        actions=meanings,
+        starts=(start,),
+        make_real=lambda: make_env(config.env, 1, training=False),
+        real_missing=None,
+        recordings=Path("recordings"),
+        model=agent.fingerprint(),
+    )
 
 
 def _measure_one(source: Source, viewers: int, browser: str | None) -> list[Row]:

@@ -184,7 +184,7 @@ class Room:
             raise
         finally:
             if self._session is not None:
-                self._session.close()
+                await asyncio.shield(self._run(self._session.close))
 
     def dismiss(self, code: int, reason: str) -> None:
         """Close all connections."""
@@ -210,7 +210,11 @@ class Room:
         """One frame: the buttons are read now, and what they lead to is sent as soon as it is there."""
         session, begun = self._the_session, time.perf_counter()
         held = self._pad.read()
-        await self._run(lambda: session.advance(held))
+        try:
+            await self._run(lambda: session.advance(held))
+        except DiamondError as problem:
+            self._tell_all(_problem(str(problem)))
+            self._tell_settings()
         await self._publish(begun, due)
 
     async def _carry_out_orders(self) -> None:
@@ -249,8 +253,11 @@ class Room:
     def _tell_settings(self) -> None:
         if self._settings != self._the_session.settings:
             self._settings = self._the_session.settings
-            for viewer in self.viewers.values():
-                viewer.tell({"type": "settings", "settings": as_dict(self._settings)})
+            self._tell_all({"type": "settings", "settings": as_dict(self._settings)})
+
+    def _tell_all(self, text: dict[str, Any]) -> None:
+        for viewer in self.viewers.values():
+            viewer.tell(text)
 
     async def _publish(self, begun: float | None, due: float | None) -> None:
         """Send the newest frame to everybody.
@@ -304,6 +311,7 @@ class Room:
             "keys": default_keys(buttons),
             "real_missing": source.real_missing,
             "starts": len(source.starts),
+            "recordings": str(source.recordings),
             "settings": as_dict(self._settings),
             "ranges": ranges(len(source.starts)),
         }

@@ -16,17 +16,20 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from diamond.errors import ConfigError
+from diamond.data.episodes import Episode
+from diamond.errors import ConfigError, DataError
 from diamond.play.protocol import parse
+from diamond.play.recordings import Recordings, encode_episode, video
 from diamond.play.room import FULL, IDLE, REFUSED, Room, Viewer, Witness
 from diamond.play.settings import Settings
 from diamond.play.source import Source
@@ -141,7 +144,7 @@ def make_app(hall: Hall, token: str | None = None) -> Starlette:
 
     async def connect(ws: WebSocket) -> None:
         await ws.accept()
-        refusal = _refusal(ws, token)
+        refusal = _refusal(ws, token) or _nameless(ws)
         if refusal is not None:
             await ws.close(REFUSED, refusal)
             return
@@ -154,7 +157,8 @@ def make_app(hall: Hall, token: str | None = None) -> Starlette:
         await _serve(ws, room, ws.query_params["client"])
 
     files = [Route(path, _file(content, kind, open_to_all=token is not None)) for path, content, kind in _page()]
-    return Starlette(routes=[WebSocketRoute("/session", connect), *files], lifespan=lifespan)
+    recordings = _recordings(hall.source.recordings, token)
+    return Starlette(routes=[WebSocketRoute("/session", connect), *files, *recordings], lifespan=lifespan)
 
 
 async def _serve(ws: WebSocket, room: Room, client: str) -> None:
@@ -206,18 +210,56 @@ async def _receive(ws: WebSocket, room: Room, viewer: Viewer) -> None:
             viewer.tell({"type": "problem", "message": str(problem)})
 
 
-def _refusal(ws: WebSocket, token: str | None) -> str | None:
-    """Why a page may not connect, if so."""
-    host, origin = ws.headers.get("host", ""), ws.headers.get("origin")
+def _refusal(request: HTTPConnection, token: str | None) -> str | None:
+    """Why a page gets no answer, if so."""
+    host, origin = request.headers.get("host", ""), request.headers.get("origin")
     if token is None and not _names_this_machine(host):
         return NOT_THIS_MACHINE
     if origin is not None and urlsplit(origin).netloc != host:
         return "The server takes only its own page."
-    if token is not None and not secrets.compare_digest(ws.query_params.get("token", "").encode(), token.encode()):
+    if token is not None and not secrets.compare_digest(request.query_params.get("token", "").encode(), token.encode()):
         return "The address lacks the right token: use the one that the server printed."
-    if NAME.fullmatch(ws.query_params.get("client", "")) is None:
-        return "The page gave no id of its own: reload it."
     return None
+
+
+def _nameless(ws: WebSocket) -> str | None:
+    named = NAME.fullmatch(ws.query_params.get("client", "")) is not None
+    return None if named else "The page gave no id of its own: reload it."
+
+
+def _recordings(folder: Path, token: str | None) -> list[Route]:
+    """What the page asks to show recordings."""
+    recordings = Recordings(folder)
+
+    def answer(respond: Callable[[Episode], Response]) -> Callable[[Request], Response]:
+        def get(request: Request) -> Response:
+            if refusal := _refusal(request, token):
+                return PlainTextResponse(refusal, 403)
+            try:
+                episode = recordings.read(request.path_params["number"])
+            except DataError as error:
+                return PlainTextResponse(str(error), 500)
+            return PlainTextResponse("There is no such recording.", 404) if episode is None else respond(episode)
+
+        return get
+
+    def list_all(request: Request) -> Response:
+        if refusal := _refusal(request, token):
+            return PlainTextResponse(refusal, 403)
+        return JSONResponse(recordings.list(), headers=HEADERS)
+
+    def frames(episode: Episode) -> Response:
+        return Response(encode_episode(episode), media_type="application/octet-stream", headers=HEADERS)
+
+    def film(kind: str, media_type: str) -> Callable[[Episode], Response]:
+        return lambda episode: Response(video(episode, kind), media_type=media_type, headers=HEADERS)
+
+    return [
+        Route("/recordings", list_all),
+        Route("/recordings/{number:int}", answer(frames)),
+        Route("/recordings/{number:int}.mp4", answer(film("mp4", "video/mp4"))),
+        Route("/recordings/{number:int}.webp", answer(film("webp", "image/webp"))),
+    ]
 
 
 def _file(content: bytes, kind: str, open_to_all: bool) -> Callable[[Request], Response]:

@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diamond.errors import ConfigError
+from diamond.errors import ConfigError, DiskError
 from diamond.frames import to_network
 from diamond.imagination.dream import sample_categorical
 from diamond.imagination.rollout import burn_in
 from diamond.networks.blocks import LSTMState
 from diamond.play.buttons import action_for
+from diamond.play.recorder import Recorder
 from diamond.play.settings import SEED_LIMIT, Player, Settings, World, ranges
 from diamond.play.source import Source
 from diamond.play.worlds import Dream, DreamMoment, Frame, Past, RealGame, RealMoment, Tally
@@ -113,6 +114,7 @@ class Session:
         self._source = source
         self._dream = Dream(source.agent)
         self._real: RealGame | None = None
+        self._recorder = Recorder(source.recordings, source.title, source.model, REMEMBERED)
         self._denoising: list[Frame] = []
         self._moments: deque[Moment] = deque(maxlen=REMEMBERED)
         self._place = -1
@@ -120,7 +122,12 @@ class Session:
         self._append(self._new_game(frame=0, game=0))
 
     def close(self) -> None:
-        """Close the real game."""
+        """Keep what is being recorded, and close the real game.
+
+        Raises:
+            DiskError: an episode cannot be written.
+        """
+        self._recorder.stop()
         if self._real is not None:
             self._real.close()
 
@@ -140,22 +147,27 @@ class Session:
         return Picture(moment, self._moments[0].frame, self._moments[-1].frame, tuple(views))
 
     def advance(self, held: Sequence[str] = ()) -> None:
-        """The next frame. An ended game starts anew, and so does an ended dream beside a real game.
+        """The next frame. After the last one of a game, it shows the start of the next; a dream that ends beside a
+        real game begins again from that.
 
         Args:
             held: the player's buttons, the newest press last.
+
+        Raises:
+            DiskError: a recording cannot be written; it stops, the game goes on.
         """
         now = self._now
         if now.tally.ended is not None:
-            self._append(self._new_game(now.frame + 1, now.game + 1))
+            self.reset()
+            return
+        if now.world == "both" and now.dream is not None and now.dream.tally.ended is not None:
+            self.resync()
             return
         action = self._choose(now, held)
         dream, real = now.dream, now.real
         if now.world != "dream" and real is not None:
             real = self._real_game().step(real, action)
         if now.world != "real" and dream is not None:
-            if dream.tally.ended is not None and now.real is not None:
-                dream = self._dream.begin(now.real.past)
             name = ("dream", now.game, dream.tally.steps)
             dream, self._denoising = self._dream.step(dream, action, self.settings, name)
         following = replace(
@@ -176,6 +188,8 @@ class Session:
             self._real_game()
         before, self.settings = self.settings, settings
         now = self._now
+        if not settings.recording:
+            self._recorder.stop()
         if name == "seed":
             self._append(self._new_game(now.frame + 1, 0))
         elif name == "start":
@@ -227,7 +241,14 @@ class Session:
         self._place = -1
         if moment.action is None:
             self._denoising = []
+        before = self._moments[-1] if self._moments else None
         self._moments.append(moment)
+        if self.settings.recording and before is not None:
+            try:
+                self._recorder.follow(before, moment, self.settings.seed)
+            except DiskError:
+                self.settings = replace(self.settings, recording=False)
+                raise
 
     @property
     def _now(self) -> Moment:

@@ -39,6 +39,8 @@ class Settings:
     start: int = -1
     """Number of the start segment; -1 lets the seed decide."""
     show_denoising: bool = False
+    recording: bool = False
+    """Whether what is played is kept as episodes."""
 
     @classmethod
     def of(cls, sampler: SamplerConfig, seed: int) -> "Settings":

@@ -39,6 +39,10 @@ class Source:
     make_real: Callable[[], RealEnv]
     real_missing: str | None
     """Why there is no real game."""
+    recordings: Path
+    """Folder of the episodes that players record."""
+    model: str
+    """SHA-256 of the weights."""
 
 
 def load_source(
@@ -68,7 +72,9 @@ def load_source(
     if game is not None:
         agent.config = replace(agent.config, env=replace(agent.config.env, game=game, id=None))
     env, missing = agent.config.env, _why_missing(agent.config.env)
+    recordings = Path("recordings") / env.name.replace("/", "-")
     if path.is_dir():
+        recordings = recordings if path == BUNDLED else path / "recordings"
         starts, subtitle = _starts_of_run(path, agent), f"run {path.name}"
     else:
         progress(f"recording some frames of {env.name} to start dreams from")
@@ -81,6 +87,8 @@ def load_source(
         starts=starts,
         make_real=lambda: make_env(env, 1, training=False),
         real_missing=missing,
+        recordings=recordings,
+        model=agent.fingerprint(),
     )
 
 

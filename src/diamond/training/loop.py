@@ -23,7 +23,7 @@ from diamond.training.objectives import Metrics
 from diamond.training.progress import Progress, size
 from diamond.training.run_folder import RunFolder, require_free
 from diamond.training.streams import derive_seed
-from diamond.training.trainer import Trainer
+from diamond.training.trainer import Trainer, recorded_for
 
 UPDATES_BETWEEN_CHECKS = 100
 """How often losses are checked for NaN: reading them more often would make the device wait."""
@@ -46,6 +46,9 @@ def train(config: Config, path: Path, resume: bool, progress: Progress) -> RunFo
         require_free(path)
     env = make_env(config.env, config.env.num_envs, training=True)
     try:
+        if not resume:
+            for _ in recorded_for(config, env):  # what does not fit is found before there is a run
+                pass
         created = None if resume else RunFolder.create(path, config, env.num_actions, env.action_meanings)
         run = RunFolder.open(path) if created is None else created
         with run.lock():

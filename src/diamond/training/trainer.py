@@ -6,7 +6,7 @@ Axes   b batch | t time | k predicted frames | c h w image
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,8 @@ from torch import Tensor
 
 from diamond.agent import Agent
 from diamond.config import Config
-from diamond.data.episodes import EpisodeFolder, read_episode, write_episode
+from diamond.data.episodes import Episode, EpisodeFolder, read_episode, write_episode
+from diamond.data.recordings import recorded_episodes
 from diamond.data.replay import Replay
 from diamond.diffusion.edm import denoising_loss, draw_training_noise
 from diamond.envs import RealEnv
@@ -67,6 +68,12 @@ class Functions:
         return Functions(**{name: as_one_graph(function) for name, function in functions.items()})
 
 
+def recorded_for(config: Config, env: RealEnv) -> Iterator[Episode]:
+    """The recordings that a run begins with; see `recorded_episodes`."""
+    cfg, shape = config.collection, (config.env.height, config.env.width, 3)
+    return recorded_episodes(cfg.recordings, env.name, env.num_actions, shape, cfg.dreamed_recordings)
+
+
 class Trainer:
     """Owns everything that changes while training; its first methods are the lines of the paper's algorithm 1."""
 
@@ -98,7 +105,9 @@ class Trainer:
     # Algorithm 1
 
     def begin(self) -> None:
-        """Start the first real games."""
+        """Take over recorded episodes, if any, and start the first real games."""
+        recorded = recorded_for(self.config, self.env)
+        self.replay.load(self._keep(index, episode) for index, episode in enumerate(recorded))
         self.collector.begin(derive_seed(self.config.seed, "env") % 2**31)
 
     def collect(self, steps: int) -> Collected:
@@ -106,8 +115,7 @@ class Trainer:
         policy = self.acting_agent().actor_critic
         collected = self.collector.collect(steps, policy, self.config.collection.epsilon, self.streams["collect"])
         for index, episode in collected.episodes:
-            self.episode_folder.write(index, episode)
-            self._finished.append(index)
+            self._keep(index, episode)
         self.env_steps += collected.steps
         return collected
 
@@ -167,6 +175,12 @@ class Trainer:
         return {**metrics, **dream}
 
     # Parts
+
+    def _keep(self, index: int, episode: Episode) -> tuple[int, Episode]:
+        """Put a finished episode into the run's folder, and into every checkpoint from now on."""
+        self.episode_folder.write(index, episode)
+        self._finished.append(index)
+        return index, episode
 
     def dream_window(self) -> tuple[Trajectory, DreamState]:
         """Dream on for one window, without gradient; returns it and the pool of starts for dreams that end in it."""
