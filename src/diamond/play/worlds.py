@@ -13,13 +13,14 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import UInt8
 from torch import Tensor
 
 from diamond.agent import Agent
 from diamond.envs import RealEnv
 from diamond.envs.base import Moment as EnvMoment
-from diamond.frames import to_network, to_pixel_grid, to_stored
+from diamond.frames import PADDING_VALUE, to_network, to_pixel_grid, to_stored
 from diamond.imagination.dream import DreamState, WorldModel, arrive, begin, closed, denoising, draw_noise
 from diamond.networks.blocks import LSTMState
 from diamond.play.settings import Settings
@@ -60,11 +61,6 @@ class Past:
         """With one more frame, of which the last `most` are kept."""
         return Past((*self.frames, frame)[-most:], (*self.actions, action)[1 - most :] if most > 1 else ())
 
-    def filled(self, length: int) -> "Past":
-        """As if the first frame had been seen before, to `length` frames in all."""
-        missing = length - len(self.frames)
-        return Past((self.frames[:1] * missing) + self.frames, (0,) * missing + self.actions)
-
 
 @dataclass(frozen=True)
 class DreamMoment:
@@ -87,7 +83,6 @@ class Dream:
     @torch.no_grad()
     def begin(self, past: Past) -> DreamMoment:
         """Go on dreaming from real frames, or from a picture."""
-        past = past.filled(self._length)
         frames, actions = self._context(past)
         nothing = torch.zeros(actions.shape, device=self._device)
         state = begin(self._world, Segment(frames, actions, nothing, nothing.bool(), ~nothing.bool()))
@@ -123,9 +118,14 @@ class Dream:
         return DreamMoment(past, following.reward_state, tally), [_stored(image) for image in images]
 
     def _context(self, past: Past) -> tuple[Tensor, Tensor]:
-        """Frames (1, n, 3, h, w) and actions (1, n), the newest of which is still open."""
+        """Frames (1, n, 3, h, w) and actions (1, n), the newest of which is still open.
+
+        What lies before a game's first frame is padding, as in the segments that the networks learned from.
+        """
         frames = to_network(torch.from_numpy(np.stack(past.frames))[None].to(self._device))
-        return frames, torch.tensor([[*past.actions, 0]], device=self._device)
+        missing = self._length - len(past.frames)
+        frames = F.pad(frames, (0, 0, 0, 0, 0, 0, missing, 0), value=PADDING_VALUE)
+        return frames, torch.tensor([[0] * missing + [*past.actions, 0]], device=self._device)
 
 
 def _stored(frame: Tensor) -> Frame:
