@@ -1,6 +1,7 @@
 """The Atari protocol against two references: the bare emulator, and ALE's own vectorised environment."""
 
 import sys
+import tracemalloc
 from enum import Enum
 
 import ale_py
@@ -170,7 +171,7 @@ class ScriptedEmulator:
         self.script, self.number = lives, 0
 
     def cloneState(self, include_rng: bool) -> int:
-        return 0
+        return self.number
 
     def restoreState(self, state: int) -> None:
         self.number = state
@@ -293,6 +294,89 @@ def test_a_game_remembers_nothing_of_the_one_before(name: str) -> None:
 @pytest.mark.parametrize("name", GAMES)
 def test_no_game_of_the_benchmark_remembers_the_one_before(name: str) -> None:
     assert_games_forget(name, 300)
+
+
+def test_going_back_shows_the_games_last_moment_as_it_was() -> None:
+    """Also where the game ends in the first frame of a skip, which is pooled with the last frame before the step."""
+    env = make_env(EnvConfig(height=32, width=32, max_noops=0), 1, training=False)
+    reference, rng, ended_at = Reference("Breakout"), np.random.default_rng(1), set()
+    env.reset(seed=0)
+    while ended_at != {1, 2, 3, 4}:
+        moment, actions = env.moment(), rng.integers(4, size=1)
+        _, frames = reference.advance(actions[0])
+        _, rewards, _, _, info = env.step(actions)
+        if info["game_over"][0]:
+            ended_at.add(frames)
+            env.step(actions)  # into the next game, which looks otherwise
+            env.return_to(moment)
+            _, again, terminated, _, info = env.step(actions)
+            assert np.array_equal(info["final_obs"][0], reference.pooled(32))
+            assert np.array_equal(again, rewards)
+            assert terminated[0]
+            reference.restart()
+
+
+def assert_games_come_back(name: str, steps: int) -> None:
+    cfg = EnvConfig(game=name, height=32, width=32)
+    game, rng = AtariGame(bare_emulator(name), cfg), np.random.default_rng(0)
+    actions, others = rng.integers(len(game.action_meanings), size=(2, steps)).tolist()
+    game.start(7)
+    saved, expected = [], []
+    for action in actions:
+        saved.append(game.save())
+        outcome = game.advance(action)
+        expected.append((outcome, game.frame().copy()))
+        if outcome.terminated:
+            break
+    length = len(expected)
+    for back in (length - 1, length // 3, 0, 2 * length // 3):
+        game.load(saved[back])
+        for action, (outcome, frame) in zip(actions[back:length], expected[back:], strict=True):
+            assert game.advance(action) == outcome, name
+            assert np.array_equal(game.frame(), frame), name
+        for action in others[: 2 + back % 5]:
+            game.advance(action)
+
+
+@pytest.mark.parametrize("name", ["Breakout", "MsPacman", "Seaquest"])
+def test_a_game_goes_on_from_a_saved_moment(name: str) -> None:
+    """Rewards, lives lost, ends and frames, bit by bit, whatever was played in between."""
+    assert_games_come_back(name, 200)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", GAMES)
+def test_every_game_of_the_benchmark_goes_on_from_a_saved_moment(name: str) -> None:
+    assert_games_come_back(name, 400)
+
+
+def test_a_life_lost_before_the_moment_is_not_lost_again() -> None:
+    """The emulator does not tell of losses, only how many lives there are: the moment remembers that too."""
+    game = AtariGame(ScriptedEmulator(3, 3, 2, 2, 2, 1, 1), EnvConfig(frame_skip=1, max_noops=0, height=8, width=8))
+    game.start(0)
+    saved = [game.save()]
+    for _ in range(5):
+        game.advance(0)
+        saved.append(game.save())
+    lost = []
+    for moment in saved[:5]:
+        game.load(moment)
+        lost.append(game.advance(0).life_lost)
+    assert lost == [False, True, False, False, True]
+
+
+def test_a_saved_moment_is_much_smaller_than_a_screen() -> None:
+    env = make_env(EnvConfig(game="Seaquest", height=16, width=16), 1, training=False)
+    env.reset(seed=0)
+    env.step(np.zeros(1, np.int64))
+    moments = [env.moment()]
+    tracemalloc.start()
+    for step in range(100):
+        env.step(np.array([step % 18]))
+        moments.append(env.moment())
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held / len(moments) < 210 * 160 * 3 / 10
 
 
 def test_actions_are_the_minimal_set_by_name() -> None:

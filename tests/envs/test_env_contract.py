@@ -1,6 +1,7 @@
 """What `RealEnv` promises, for every kind of environment and, on scripted games, for every order of events."""
 
 import io
+import tracemalloc
 from collections.abc import Sequence
 
 import numpy as np
@@ -153,6 +154,68 @@ def test_an_environment_can_go_back_in_time(cfg: EnvConfig) -> None:
     assert_equal(first, rollout(env, actions[20:]))
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_what_follows_a_moment_follows_it_again_bit_by_bit(cfg: EnvConfig, training: bool) -> None:
+    """From whichever moment, in whichever order, over ends of games and losses of lives."""
+    env = make_env(cfg, 2, training=training)
+    frames, _ = env.reset(seed=4)
+    actions = random_actions(env, 90, seed=2)
+    moments, seen, first = [], [frames], []
+    for row in actions:
+        moments.append(env.moment())
+        first.append(rollout(env, row[None]))
+        seen.append(first[-1][0][0])
+    expected = [np.concatenate(values) for values in zip(*first, strict=True)]
+    assert expected[-1].any(), "games end on the way"
+    for back in (89, 0, 45, 46, 30, 12):
+        assert np.array_equal(env.return_to(moments[back]), seen[back])
+        assert_equal([values[back:] for values in expected], rollout(env, actions[back:]))
+    assert_equal(list(env.snapshot().values()), list(replayed(cfg, actions, training).snapshot().values()))
+
+
+def replayed(cfg: EnvConfig, actions: np.ndarray, training: bool) -> RealEnv:
+    env = make_env(cfg, 2, training=training)
+    env.reset(seed=4)
+    rollout(env, actions)
+    return env
+
+
+def test_moments_stay_as_they_were_when_the_game_branches_off_before_them(cfg: EnvConfig) -> None:
+    """Only what led to a moment decides what follows it, not what was tried from earlier ones since."""
+    env, twin = make_env(cfg, 1, training=False), make_env(cfg, 1, training=False)
+    stem, branch, other = (random_actions(env, steps, seed) for seed, steps in enumerate((7, 5, 30)))
+    env.reset(seed=8)
+    rollout(env, stem)
+    fork = env.moment()
+    rollout(env, branch)
+    tip = env.moment()
+    for _ in range(2):  # another branch, and one from the branch's own beginning
+        env.return_to(fork)
+        rollout(env, other)
+        rollout(env, stem)
+    env.return_to(tip)
+    twin.reset(seed=8)
+    rollout(twin, np.concatenate((stem, branch)))
+    assert_equal(rollout(twin, other), rollout(env, other))
+    assert_equal(list(twin.snapshot().values()), list(env.snapshot().values()))
+
+
+def test_a_moment_before_the_games_end_goes_on_in_that_game(cfg: EnvConfig) -> None:
+    """Its number and its length come back with it, so that the game after it is the same one too."""
+    env = make_env(cfg, 1, training=False)
+    env.reset(seed=1)
+    actions = random_actions(env, 300, seed=5)
+    moments, ends = [], []
+    for row in actions:
+        moments.append(env.moment())
+        *_, info = env.step(row)
+        ends.append(bool(info["game_over"][0]))
+    first, second = np.flatnonzero(ends)[:2]
+    env.return_to(moments[first])
+    again = rollout(env, actions[first : second + 1])
+    assert np.flatnonzero(again[-1]).tolist() == [0, second - first]
+
+
 class ScriptedGame(Game):
     """Plays a list of outcomes over and over; the frame is filled with 10 * (games played) + (steps in this game)."""
 
@@ -170,7 +233,7 @@ class ScriptedGame(Game):
         return self.script[self.steps - 1]
 
     def frame(self) -> np.ndarray:
-        return np.full((8, 8, 3), 10 * self.games + self.steps, np.uint8)
+        return np.full((8, 8, 3), (10 * self.games + self.steps) % 256, np.uint8)
 
     def close(self) -> None:
         self.closed = True
@@ -277,6 +340,38 @@ def test_the_first_reset_cannot_be_left_out() -> None:
         env.step(np.zeros(1, np.int64))
     with pytest.raises(error.ResetNeeded):
         env.snapshot()
+    with pytest.raises(error.ResetNeeded):
+        env.moment()
+
+
+def test_games_that_save_no_moments_are_replayed_from_their_start() -> None:
+    """With the seed that they were started with."""
+    game = ScriptedGame(GO, GO, GO, WIN)
+    env = scripted(game)
+    summary(env)
+    moment = env.moment()
+    for _ in range(5):
+        summary(env)
+    started = game.seeds[0]
+    assert env.return_to(moment)[0, 0, 0, 0] == 11
+    assert game.seeds[-1] == started
+    assert game.steps == 1
+    with pytest.raises(NotImplementedError, match="ScriptedGame does not save moments"):
+        game.load(None)
+
+
+def test_thousands_of_moments_hold_little() -> None:
+    """One frame each and next to nothing else, however long the game has lasted: they share its actions."""
+    env = scripted(ScriptedGame(*[GO] * 4000), limit=4000)
+    summary(env)
+    moments = [env.moment()]
+    tracemalloc.start()
+    for _ in range(3000):
+        summary(env)
+        moments.append(env.moment())
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held / len(moments) < moments[0].frames.nbytes + 1500
 
 
 def test_games_that_replay_differently_cannot_be_resumed() -> None:

@@ -15,6 +15,7 @@ from dreams import (
     random_segment,
     random_state,
     random_world,
+    uneventful,
     without_content,
 )
 from hypothesis import given
@@ -22,14 +23,19 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from diamond.config import DenoiserConfig, SamplerConfig
+from diamond.diffusion.samplers import noise_schedule
 from diamond.frames import to_network, to_pixel_grid, to_stored
 from diamond.imagination.dream import (
     DreamNoise,
     DreamState,
     WorldModel,
+    arrive,
     begin,
+    closed,
+    denoising,
     draw_noise,
     dream_step,
+    next_frame,
     restart_where,
     sample_categorical,
     select,
@@ -139,6 +145,83 @@ def test_a_step_never_restarts(generator: torch.Generator) -> None:
         assert step.terminated.all()
         assert state.steps.tolist() == [steps] * COUNT
         assert torch.allclose(state.frames[:, -1], start.frames[:, -1], atol=1e-6)
+
+
+# The parts of a step
+
+
+def test_the_open_action_is_closed_by_the_one_taken(action: Tensor) -> None:
+    """And the actions before it stay; the state that they came from is left as it was."""
+    actions = torch.tensor([[2, 2, 1, 0], [0, 1, 2, 0], [1, 1, 1, 0]])
+    assert closed(actions, action).tolist() == [[2, 2, 1, 0], [0, 1, 2, 1], [1, 1, 1, 2]]
+    assert not actions[:, -1].any()
+    assert closed(actions[:, -1:], action).tolist() == [[0], [1], [2]]
+
+
+@pytest.mark.parametrize("cfg", [SamplerConfig(num_steps=1), SamplerConfig(num_steps=4, order=2), CHURN])
+@torch.no_grad()
+def test_a_step_is_its_parts_one_after_the_other(
+    cfg: SamplerConfig, state: DreamState, action: Tensor, generator: torch.Generator
+) -> None:
+    """Bit by bit: close the action, denoise, snap to grey levels, see what it brings."""
+    world = with_sampler(random_world(), cfg)
+    noise = noise_for(world, generator)
+    following, step = dream_step(world, state, action, noise)
+    actions = closed(state.actions, action)
+    frame = to_pixel_grid(denoising(world, state.frames, actions, noise)[-1])
+    assert torch.equal(frame, next_frame(world, state.frames, actions, noise))
+    by_parts, same_step = arrive(world, state, actions, frame, noise)
+    assert same(by_parts.tensors(), following.tensors())
+    assert same(vars(same_step), vars(step))
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 5])
+@torch.no_grad()
+def test_denoising_leads_from_noise_to_the_frame(
+    num_steps: int, state: DreamState, action: Tensor, generator: torch.Generator
+) -> None:
+    """One image more than steps; the first is the scaled noise, the last lies on the grey levels of the frame."""
+    world = with_sampler(random_world(), SamplerConfig(num_steps=num_steps, initial_noise_std=2.5))
+    noise, actions = noise_for(world, generator), closed(state.actions, action)
+    images = denoising(world, state.frames, actions, noise)
+    assert len(images) == num_steps + 1
+    assert torch.equal(images[0], 2.5 * noise.initial)
+    assert torch.allclose(images[-1], next_frame(world, state.frames, actions, noise), atol=1e-5)
+    assert not torch.allclose(images[-2], images[-1], atol=0.1)
+
+
+@torch.no_grad()
+def test_denoising_comes_closer_with_every_step(state: DreamState, action: Tensor, generator: torch.Generator) -> None:
+    """Where the denoiser knows the frame, the distance to it shrinks exactly as the noise level does."""
+    world = with_sampler(random_world(), SamplerConfig(num_steps=3))
+    images = denoising(
+        drawn_world(keep_frame, uneventful, num_steps=3),
+        state.frames,
+        closed(state.actions, action),
+        noise_for(world, generator),
+    )
+    errors = [(image - state.frames[:, -1]).square().mean().sqrt().item() for image in images]
+    levels = noise_schedule(world.sampler_cfg)
+    for step in range(3):
+        assert errors[step + 1] == pytest.approx(errors[step] * levels[step + 1] / levels[step], rel=1e-3, abs=1e-5)
+
+
+@torch.no_grad()
+def test_arriving_judges_the_frame_it_is_given(
+    world: WorldModel, state: DreamState, action: Tensor, noise: DreamNoise
+) -> None:
+    """Wherever that came from: a frame that was denoised elsewhere, or stored and read again."""
+    actions = closed(state.actions, action)
+    given = to_pixel_grid(-state.frames[:, 0])
+    following, step = arrive(world, state, actions, given, noise)
+    assert torch.equal(step.frame, given)
+    assert torch.equal(following.frames[:, -1], given)
+    rewards, terminations, memory = world.reward_model(
+        state.frames[:, -1:], action[:, None], given[:, None], state.reward_state
+    )
+    assert torch.equal(step.reward_logits, rewards[:, 0])
+    assert torch.equal(step.termination_logits, terminations[:, 0])
+    assert torch.equal(following.reward_state[0], memory[0])
 
 
 # What a step depends on

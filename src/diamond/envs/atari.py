@@ -11,6 +11,7 @@ here are equal to its frames, bit by bit.
 """
 
 import difflib
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -78,14 +79,17 @@ class AtariGame(Game):
         """The maximum of the last two emulator frames, resized; right after the start, the one frame there is."""
         return self._resize(self._pooled)
 
-    def save(self) -> tuple[object, int]:
-        """The state of the console and the lives; screens are redrawn by the next step."""
-        return self._emulator.cloneState(include_rng=True), self._lives
+    def save(self) -> tuple[object, int, bytes]:
+        """The state of the console, the lives, and the screen, which is not part of that state."""
+        screen = zlib.compress(self._newer.tobytes(), level=1)  # to about a hundredth
+        return self._emulator.cloneState(include_rng=True), self._lives, screen
 
-    def load(self, saved: tuple[Any, int]) -> None:
+    def load(self, saved: tuple[Any, int, bytes]) -> None:
         """Put the console back."""
-        state, self._lives = saved
+        state, self._lives, screen = saved
         self._emulator.restoreState(state)
+        # Part of the next frame where the game ends in the first emulator frame of a step.
+        self._newer[:] = np.frombuffer(zlib.decompress(screen), np.uint8).reshape(self._newer.shape)
 
 
 def _draw_noops(seed: int, most: int) -> int:

@@ -97,7 +97,7 @@ def parse(text: str) -> Message:
         case "buttons":
             return Buttons(_names(message, "held"), _names(message, "pressed"))
         case "set":
-            return Set(_typed(message, "name", str), message.get("value"))
+            return Set(_typed(message, "name", str), _single(message, "value"))
         case "step":
             return Step()
         case "reset":
@@ -177,13 +177,24 @@ def _names(message: dict[str, Any], name: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _single(message: dict[str, Any], name: str) -> Any:
+    value = message.get(name)
+    if isinstance(value, list | dict):
+        raise ConfigError(f"{name} is {_short(value)}: give a number, a text, or true or false")
+    return value
+
+
 def _bytes(message: dict[str, Any], name: str) -> bytes:
+    text = _typed(message, name, str)
     try:
-        return base64.b64decode(_typed(message, name, str), validate=True)
+        return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise ConfigError(f"{name} is not base64 ({error}): encode the bytes in base64") from None
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:  # read as JSON further up the stack, where there was just enough of it
+        text = f"a deep {type(value).__name__}"
     return text if len(text) <= 80 else text[:77] + "..."

@@ -1,7 +1,6 @@
 """What a player can turn while the game runs."""
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -10,7 +9,7 @@ from diamond.errors import ConfigError
 
 Player = Literal["agent", "human", "random"]
 World = Literal["dream", "real", "both"]
-Ranges = dict[str, tuple[float, float]]
+Ranges = dict[str, tuple[int | float, int | float]]
 
 SEED_LIMIT = 2**31 - 1
 """Greatest seed that environments take."""
@@ -95,7 +94,7 @@ def as_dict(settings: Settings) -> dict[str, Any]:
     return dataclasses.asdict(settings)
 
 
-def _checked(name: str, value: Any, kind: Any, limits: tuple[float, float] | None) -> Any:
+def _checked(name: str, value: Any, kind: Any, limits: tuple[int | float, int | float] | None) -> Any:
     if kind is bool:
         if not isinstance(value, bool):
             raise ConfigError(f"{name} is {value!r}: give true or false")
@@ -105,7 +104,8 @@ def _checked(name: str, value: Any, kind: Any, limits: tuple[float, float] | Non
             raise ConfigError(f"{name} is {value!r}: choose {', '.join(get_args(kind))}")
         return value
     least, most = limits
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # Nothing that is not finite lies between the limits.
     if not is_number or not least <= value <= most or (kind is int and value != int(value)):
         noun = "whole number" if kind is int else "number"
         raise ConfigError(f"{name} is {value!r}: give a {noun} from {least} to {most}")
