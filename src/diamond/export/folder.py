@@ -22,7 +22,7 @@ import numpy as np
 
 from diamond.errors import ExportError
 from diamond.export.check import differences, require_agreement
-from diamond.export.graphs import make_graphs
+from diamond.export.graphs import make_graphs, require
 from diamond.export.runtime import runtime_facts, runtime_files
 from diamond.files import cannot_write, write_bytes, write_json
 from diamond.play.buttons import all_buttons, buttons_of, default_keys
@@ -66,16 +66,17 @@ class Exported:
     total_bytes: int
 
 
-def require_free(folder: Path) -> None:
-    """Refuse a folder that holds something.
+def require_ready(folder: Path) -> None:
+    """Refuse, before anything takes long, what could not be written in the end.
 
     Raises:
-        ExportError: it does, or it is a file.
+        ExportError: the folder holds something, or is a file; a package is missing.
     """
-    if folder.is_dir() and not any(folder.iterdir()):
-        return
-    if folder.exists():
+    is_empty = folder.is_dir() and not any(folder.iterdir())
+    if folder.exists() and not is_empty:
         raise ExportError(f"{folder} is there already: name a new folder, or remove this one first")
+    for package in PACKAGES:
+        require(package)
 
 
 def export(source: Source, folder: Path, form: Format, half: bool, progress: Progress = print) -> Exported:
@@ -92,7 +93,7 @@ def export(source: Source, folder: Path, form: Format, half: bool, progress: Pro
         ExportError: a package is missing, the folder is taken, or a graph computes something else than PyTorch.
         DiskError: the folder cannot be written.
     """
-    require_free(folder)
+    require_ready(folder)
     progress("making the ONNX graphs")
     graphs = make_graphs(source.agent, half)
     progress("comparing them with PyTorch")

@@ -130,8 +130,6 @@ def make_graphs(agent: Agent, half: bool) -> dict[str, Graph]:
     Raises:
         ExportError: a package is missing.
     """
-    for package in ("onnx", "onnxscript"):
-        require(package)
     modules: dict[str, nn.Module] = {
         "denoiser": DenoiserGraph(agent),
         "reward_model": RewardModelGraph(agent),
@@ -143,15 +141,15 @@ def make_graphs(agent: Agent, half: bool) -> dict[str, Graph]:
 
 
 def _examples(agent: Agent) -> dict[str, tuple[Tensor, ...]]:
-    """Inputs of the right shapes and types."""
+    """Inputs of the right shapes and types, no two of them one tensor, which the exporter would take for one input."""
     config = agent.config
     length, size = config.denoiser.context_length, (IMAGE_CHANNELS, config.env.height, config.env.width)
-    frame, action = torch.zeros(1, *size), torch.zeros(1, dtype=torch.int32)
-    frames, actions = torch.zeros(1, length, *size), torch.zeros(1, length, dtype=torch.int32)
+    noisy, frame, next_frame, seen = (torch.zeros(1, *size) for _ in range(4))
+    actions, action = torch.zeros(1, length, dtype=torch.int32), torch.zeros(1, dtype=torch.int32)
     return {
-        "denoiser": (frame, torch.ones(1), frames, actions),
-        "reward_model": (frame, action, frame, *agent.reward_model.initial_state(1, "cpu")),
-        "actor_critic": (frame, *agent.actor_critic.initial_state(1, "cpu")),
+        "denoiser": (noisy, torch.ones(1), torch.zeros(1, length, *size), actions),
+        "reward_model": (frame, action, next_frame, *agent.reward_model.initial_state(1, "cpu")),
+        "actor_critic": (seen, *agent.actor_critic.initial_state(1, "cpu")),
     }
 
 
