@@ -1,7 +1,7 @@
 """The three networks as ONNX graphs, each a whole file with its weights inside.
 
-denoiser       noisy frame (1 c h w), sigma (1), frames (1 n c h w), actions (1 n)
-               -> denoised frame, and the same before it is rounded to the 256 levels, both (1 c h w)
+denoiser       noisy frame (1 c h w), sigma (1), frames (1 n c h w), actions (1 n) -> denoised frame (1 c h w),
+               before it is rounded to the 256 levels: browsers cannot do that on WebGPU
 reward_model   frame (1 c h w), action (1), next frame (1 c h w), hidden and cell state (1 m)
                -> reward logits (1 r), termination logits (1 d), both states
 actor_critic   frame (1 c h w), hidden and cell state (1 m) -> logits (1 a), value (1), both states
@@ -27,7 +27,6 @@ from diamond import native
 from diamond.agent import Agent
 from diamond.diffusion.edm import expected_frame
 from diamond.errors import ExportError
-from diamond.frames import to_pixel_grid
 from diamond.networks.unet import IMAGE_CHANNELS
 
 STATE = ("hidden", "cell")
@@ -38,14 +37,14 @@ INPUTS = {
     "actor_critic": ("frame", *STATE),
 }
 OUTPUTS = {
-    "denoiser": ("denoised", "unrounded"),
+    "denoiser": ("denoised",),
     "reward_model": ("reward", "termination", *NEXT_STATE),
     "actor_critic": ("logits", "value", *NEXT_STATE),
 }
 
 
 class DenoiserGraph(nn.Module):
-    """`edm.denoise` with its preconditioning."""
+    """The denoiser with its preconditioning."""
 
     def __init__(self, agent: Agent) -> None:
         super().__init__()
@@ -57,10 +56,9 @@ class DenoiserGraph(nn.Module):
         sigma: Float[Tensor, "1"],
         frames: Float[Tensor, "1 n c h w"],
         actions: Int[Tensor, "1 n"],
-    ) -> tuple[Tensor, Tensor]:
-        """The denoised frame, and the same before it is rounded."""
-        frame = expected_frame(self.network, noisy, sigma, frames, actions, self.cfg)
-        return to_pixel_grid(frame, truncate=self.cfg.published), frame
+    ) -> tuple[Float[Tensor, "1 c h w"]]:
+        """The denoised frame, before it is rounded."""
+        return (expected_frame(self.network, noisy, sigma, frames, actions, self.cfg),)
 
 
 class RewardModelGraph(nn.Module):

@@ -33,7 +33,7 @@ export function openConnection({ onMessage, onFrame, onState }) {
     else if (message.type === 'loading') onState('connecting', message.text);
     else if (message.type === 'failed') end(message.message);
     else {
-      if (message.type === 'hello') onState('connected', message.runs_on);
+      if (message.type === 'hello') onState('connected', 'Runs here');
       onMessage(message);
     }
   }

@@ -25,7 +25,7 @@ const RUNTIMES = {
  * @property {?string} reason why that is not WebGPU
  * @property {(
  *   noisy: Float32Array, sigma: number, frames: Float32Array, actions: Int32Array,
- * ) => Promise<Float32Array>} denoise
+ * ) => Promise<Float32Array>} denoise gives the frame before it is snapped to the 256 levels
  * @property {(
  *   frame: Float32Array, action: number, next: Float32Array, memory: Memory,
  * ) => Promise<{reward: Float32Array, termination: Float32Array, memory: Memory}>} judge
@@ -72,8 +72,9 @@ async function start(kind, facts, loader, contents, reason) {
   ort.env.wasm.numThreads = 1; // more need headers that most static hosts do not send
   ort.env.logLevel = 'error';
   const sessions = [];
+  const options = { executionProviders: [kind], logSeverityLevel: 3 };
   for (const content of contents) {
-    sessions.push(await ort.InferenceSession.create(content, { executionProviders: [kind] }));
+    sessions.push(await ort.InferenceSession.create(content, options));
   }
   const models = { name, reason, ...asFunctions(ort, facts, sessions) };
   await tryOut(facts, models);
@@ -102,7 +103,7 @@ function asFunctions(ort, { context_length: length, height, width }, sessions) {
         frames: floats(frames, 1, length, 3, height, width),
         actions: whole(actions, 1, length),
       };
-      return (await denoiser.run(inputs, ['denoised'])).denoised.data;
+      return (await denoiser.run(inputs)).denoised.data;
     },
     async judge(frame, action, next, memory) {
       const inputs = {

@@ -41,9 +41,12 @@ export function toStored(values) {
 /**
  * Clamped to [-1, 1] and snapped to the 256 levels, staying floats.
  * @param {Float32Array} values
+ * @param {boolean} [truncate] round down, as the published code does within the denoiser
  */
-export const toPixelGrid = (values) =>
-  values.map((value) => (toEven(((clamp(value) + 1) / 2) * 255) / 255) * 2 - 1);
+export function toPixelGrid(values, truncate = false) {
+  const round = truncate ? Math.floor : toEven;
+  return values.map((value) => (round(((clamp(value) + 1) / 2) * 255) / 255) * 2 - 1);
+}
 
 const clamp = (value) => Math.min(1, Math.max(-1, value));
 

@@ -55,8 +55,7 @@ function hello(facts, { name, reason }, settings) {
     session: null, // nobody else can watch
     driver: true,
     title,
-    subtitle: reason === null ? facts.subtitle : `${facts.subtitle} · slower on ${name}: ${reason}`,
-    runs_on: `Runs in this page, on ${name}`,
+    subtitle: `${facts.subtitle} · on ${name}${reason === null ? '' : `, slower: ${reason}`}`,
     ...{ height, width, actions, buttons, keys },
     real_missing: 'an exported dream comes without the real game',
     starts: starts.count,

@@ -105,7 +105,8 @@ export function createWorld(facts, models) {
     async step({ past, memory, tally }, action, settings, noise) {
       const { seen, taken, frameAt } = contextOf(past);
       taken[length - 1] = action;
-      const denoise = (noisy, sigma) => models.denoise(noisy, sigma, seen, taken);
+      const denoise = async (noisy, sigma) =>
+        toPixelGrid(await models.denoise(noisy, sigma, seen, taken), published);
       const initial = noise.initial.map((value) => value * settings.start_noise);
       const sampler = samplerFor(settings);
       const images = await sample(denoise, initial, sampler, noise.churn, published);
