@@ -10,7 +10,7 @@ from diamond.errors import ConfigError
 
 Player = Literal["agent", "human", "random"]
 World = Literal["dream", "real", "both"]
-Ranges = dict[str, tuple[float, float]]
+Ranges = dict[str, tuple[int | float, int | float]]
 
 SEED_LIMIT = 2**31 - 1
 """Greatest seed that environments take."""
@@ -93,7 +93,7 @@ def as_dict(settings: Settings) -> dict[str, Any]:
     return dataclasses.asdict(settings)
 
 
-def _checked(name: str, value: Any, kind: Any, limits: tuple[float, float] | None) -> Any:
+def _checked(name: str, value: Any, kind: Any, limits: tuple[int | float, int | float] | None) -> Any:
     if kind is bool:
         if not isinstance(value, bool):
             raise ConfigError(f"{name} is {value!r}: give true or false")
