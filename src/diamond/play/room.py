@@ -59,7 +59,9 @@ class Viewer:
         self._unseen: deque[int] = deque()
 
     def tell(self, text: dict[str, Any]) -> None:
-        """Send a text, after those before."""
+        """Send a text, after those before; nothing more to whom is dismissed."""
+        if self.farewell is not None:
+            return
         self._texts.append(text)
         if len(self._texts) > MOST_TEXTS:
             self.dismiss(FAILED, "this page reads too slowly")
@@ -128,6 +130,8 @@ class Room:
         """A page comes, or comes back; who was here before under this name is dropped."""
         if client in self.viewers:
             self.viewers[client].dismiss(REFUSED, "this page is open in another place")
+            if client == self._driver:
+                self._pad.release()  # as in `leave`: what was let go meanwhile was not told
         viewer = self.viewers[client] = Viewer(client)
         if self._driver is None or self._driver not in self.viewers:
             self._driver = client

@@ -262,11 +262,22 @@ def serve(source: Source, seed: int, listening: socket.socket, limits: Limits, r
     """Serve until the process is told to end.
 
     Args:
+        ready: told the address of the page.
+        source, seed, listening, limits: see `make_server`.
+    """
+    server, address = make_server(source, seed, listening, limits)
+    ready(address)
+    server.run(sockets=[listening])
+
+
+def make_server(source: Source, seed: int, listening: socket.socket, limits: Limits) -> tuple[uvicorn.Server, str]:
+    """The server, still to be run, and the address of its page, with the token that any but a loopback address needs.
+
+    Args:
         source: what is played.
         seed: of new sessions.
         listening: see `bind`.
         limits: what strangers may use up.
-        ready: told the address of the page, with the token that it needs on any but a loopback address.
     """
     host, port = listening.getsockname()[:2]
     token = None if is_loopback(host) else secrets.token_urlsafe(16)
@@ -281,5 +292,4 @@ def serve(source: Source, seed: int, listening: socket.socket, limits: Limits, r
         timeout_graceful_shutdown=1,
     )
     shown = f"[{host}]" if ":" in host else host
-    ready(f"http://{shown}:{port}/" + (f"?token={token}" if token else ""))
-    uvicorn.Server(config).run(sockets=[listening])
+    return uvicorn.Server(config), f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
