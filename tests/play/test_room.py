@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
-from playing import LEFT, NOOP, PATIENCE, RIGHT, Shot, catch_source
+from playing import ACTIONS, LEFT, NOOP, PATIENCE, RIGHT, Shot, catch_source
 
-from diamond.envs import RealEnv
+from diamond.envs import Game, Outcome, RealEnv
 from diamond.errors import EnvError
 from diamond.play.protocol import Buttons, Drive, Message, Reset, Rewind, Set, Shown, Step
 from diamond.play.room import FAILED, MOST_TEXTS, REFUSED, Room
@@ -364,6 +365,47 @@ async def test_a_room_that_breaks_down_tells_everybody_and_fails() -> None:
             await place.ended()
         for page in pages:
             assert page.viewer.farewell == (FAILED, "the game broke down (RuntimeError)")
+
+
+class Slow(Game):
+    """Takes as long over a step as the test wants."""
+
+    action_meanings = ACTIONS
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def start(self, seed: int) -> None:
+        self.log.append("start")
+
+    def advance(self, action: int) -> Outcome:
+        self.log.append("step begins")
+        self.begun.set()
+        self.go_on.wait(PATIENCE)
+        self.log.append("step ends")
+        return Outcome(0.0)
+
+    def frame(self) -> np.ndarray:
+        return np.zeros((16, 16, 3), np.uint8)
+
+    def close(self) -> None:
+        self.log.append("close")
+
+
+@in_a_loop
+async def test_a_game_is_closed_once_and_not_in_the_middle_of_a_step() -> None:
+    game = Slow()
+    source = catch_source(lambda: RealEnv("slow", [game], height=16, width=16, max_episode_steps=100))
+    async with opened(dataclasses.replace(PLAYED, world="real"), source) as place:
+        place.enter("driver")
+        await asyncio.to_thread(game.begun.wait)
+        assert place.task is not None
+        place.task.cancel()
+        await asyncio.sleep(0)  # the room hears of it
+        await asyncio.sleep(0)
+        game.go_on.set()
+    assert game.log[-3:] == ["step begins", "step ends", "close"]
 
 
 @in_a_loop

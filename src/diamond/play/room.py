@@ -182,7 +182,8 @@ class Room:
             raise
         finally:
             if self._session is not None:
-                self._session.close()
+                # In the thread that works, so after the step that is perhaps being made.
+                await asyncio.shield(self._run(self._session.close))
 
     def dismiss(self, code: int, reason: str) -> None:
         """Close all connections."""
