@@ -114,6 +114,8 @@ class Room:
         self.viewers: dict[str, Viewer] = {}
         self.last_used = time.monotonic()
         """When somebody last did something, or left."""
+        self.over = False
+        """Whether everybody has been dismissed, so that nobody should come any more."""
         self._source, self._settings, self._executor = source, settings, executor
         self._session: Session | None = None
         self._pad = Pad(all_buttons(source.actions))
@@ -186,7 +188,8 @@ class Room:
                 await asyncio.shield(self._run(self._session.close))
 
     def dismiss(self, code: int, reason: str) -> None:
-        """Close all connections."""
+        """Close all connections, for good."""
+        self.over = True
         for viewer in self.viewers.values():
             viewer.dismiss(code, reason)
 

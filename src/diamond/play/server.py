@@ -80,9 +80,10 @@ class Hall:
 
     def find(self, name: str | None) -> Room | None:
         """The room of that name, or a new one; None where there are too many."""
-        if name in self._rooms:
-            return self._rooms[name][0]
-        if len(self._rooms) >= self.limits.sessions:
+        rooms = {room.name: room for room, _ in self._rooms.values() if not room.over}
+        if name in rooms:
+            return rooms[name]
+        if len(rooms) >= self.limits.sessions:
             return None
         room = Room(secrets.token_urlsafe(6), self._source, self._settings, self._executor)
         task = asyncio.create_task(room.play())
@@ -133,13 +134,13 @@ def make_app(source: Source, settings: Settings, limits: Limits, token: str | No
         if refusal is not None:
             await ws.close(REFUSED, refusal)
             return
-        room = hall.find(ws.query_params.get("session"))
-        if room is None or len(room.viewers) >= limits.viewers:
-            what = "games are" if room is None else "viewers are in this game"
-            most = limits.sessions if room is None else limits.viewers
-            await ws.close(FULL, f"The server is full: {most} {what} all it takes. Try again later.")
-            return
-        await _serve(ws, room, ws.query_params["client"])
+        client, room = ws.query_params["client"], hall.find(ws.query_params.get("session"))
+        if room is None:
+            await ws.close(FULL, f"The server is full: it takes no more than {limits.sessions} games. Try again later.")
+        elif client not in room.viewers and len(room.viewers) >= limits.viewers:
+            await ws.close(FULL, f"This game is full: it takes no more than {limits.viewers} viewers. Try again later.")
+        else:
+            await _serve(ws, room, client)
 
     files = [Route(path, _file(content, kind, open_to_all=token is not None)) for path, content, kind in _page()]
     return Starlette(routes=[WebSocketRoute("/session", connect), *files], lifespan=lifespan)
@@ -199,7 +200,7 @@ def _refusal(ws: WebSocket, token: str | None) -> str | None:
     host, origin = ws.headers.get("host", ""), ws.headers.get("origin")
     if token is None and not _names_this_machine(host):
         return NOT_THIS_MACHINE
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and origin.partition("://")[2] != host:
         return "The server takes only its own page."
     if token is not None and not secrets.compare_digest(ws.query_params.get("token", "").encode(), token.encode()):
         return "The address lacks the right token: use the one that the server printed."
@@ -232,7 +233,10 @@ def _page() -> list[tuple[str, bytes, str]]:
 
 def _names_this_machine(host: str) -> bool:
     """Whether a Host header names a loopback address: another name may have been made to lead here (DNS rebinding)."""
-    return is_loopback(urlsplit(f"//{host}").hostname or "")
+    try:
+        return is_loopback(urlsplit(f"//{host}").hostname or "")
+    except ValueError:  # no name at all
+        return False
 
 
 def is_loopback(host: str) -> bool:
@@ -250,6 +254,8 @@ def bind(host: str, port: int) -> socket.socket:
         ConfigError: the port is taken or the host is not this machine's.
     """
     try:
+        if not 0 <= port < 2**16:
+            raise OverflowError("ports are 0 to 65535")
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
