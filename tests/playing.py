@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -89,7 +90,8 @@ class Served:
 
     address: str
     """Of the page, as it is printed."""
-    server: uvicorn.Server
+    server: uvicorn.Server | None = None
+    """None in another process."""
     complaints: Complaints = field(default_factory=Complaints)
 
     @property
@@ -108,6 +110,7 @@ class Served:
 
     def cut_connections(self) -> None:
         """Break every connection off without a word, as a failing network does."""
+        assert self.server is not None
         for connection in list(self.server.server_state.connections):
             connection.loop.call_soon_threadsafe(connection.transport.abort)
 
@@ -152,8 +155,8 @@ class Player:
         client: the page's id.
         session: to join; by default a new one.
         token: by default the right one, if one is needed.
-        query: other parameters of the address.
-        options: see `websockets.sync.client.connect`.
+        named: what to call the server; by default its address.
+        origin: the server that the page claims to come from; by default none, as outside a browser.
     """
 
     def __init__(
@@ -162,18 +165,21 @@ class Player:
         client: str = "tester",
         session: str | None = None,
         token: str | None = None,
-        query: dict[str, str] | None = None,
-        **options: Any,
+        named: str | None = None,
+        origin: str | None = None,
     ) -> None:
         known = {"client": client, "session": session, "token": token or served.token}
-        words = {name: value for name, value in known.items() if value is not None} | (query or {})
-        address = f"ws://127.0.0.1:{served.port}/session?{urlencode(words)}"
-        self._connect = connect(address, compression=None, proxy=None, open_timeout=PATIENCE, **options)
-        self._open = contextlib.ExitStack()
+        words = {name: value for name, value in known.items() if value is not None}
+        self._address = f"ws://{named or '127.0.0.1'}:{served.port}/session?{urlencode(words)}"
+        self._port, self._origin, self._open = served.port, origin, contextlib.ExitStack()
         self.line: ClientConnection
 
     def __enter__(self) -> "Player":
-        self.line = self._open.enter_context(self._connect)
+        line = socket.create_connection(("127.0.0.1", self._port))
+        opening = connect(
+            self._address, sock=line, origin=self._origin, compression=None, proxy=None, open_timeout=PATIENCE
+        )
+        self.line = self._open.enter_context(opening)
         return self
 
     def __exit__(self, *_: object) -> None:
