@@ -48,6 +48,9 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MESSAGES_A_SECOND = 200
 """More than any page sends; who sends more is cut off."""
 
+GOODBYE = 5.0
+"""Seconds for saying why a page is cut off."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -155,6 +158,8 @@ async def _serve(ws: WebSocket, room: Room, client: str) -> None:
         pass
     finally:
         room.leave(viewer)
+        if viewer.farewell is not None:  # which the page is to hear, if it listens
+            await asyncio.wait([sender], timeout=GOODBYE)
         sender.cancel()
         await asyncio.gather(sender, return_exceptions=True)
 

@@ -1,7 +1,6 @@
 """What a player can turn while the game runs."""
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -103,7 +102,8 @@ def _checked(name: str, value: Any, kind: Any, limits: tuple[int | float, int | 
             raise ConfigError(f"{name} is {value!r}: choose {', '.join(get_args(kind))}")
         return value
     least, most = limits
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # Whatever is in range is finite; NaN is in none, and whole numbers may be too great for a float.
     if not is_number or not least <= value <= most or (kind is int and value != int(value)):
         noun = "whole number" if kind is int else "number"
         raise ConfigError(f"{name} is {value!r}: give a {noun} from {least} to {most}")
