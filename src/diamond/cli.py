@@ -221,14 +221,14 @@ def dream(args: Dream) -> None:
 
 def play(args: Play) -> None:
     """Serve the page until Ctrl-C."""
-    from diamond.play.server import Limits, bind, serve
+    from diamond.play.server import Hall, Limits, bind, serve
     from diamond.play.source import load_source
 
     limits = Limits(args.sessions, args.viewers, 60 * args.idle_minutes)
     listening = bind(args.host, args.port)
     source = load_source(args.run, _which(args.checkpoint), args.device, args.game, print)
     with contextlib.suppress(KeyboardInterrupt):
-        serve(source, args.seed, listening, limits, lambda address: _announce(source.title, address, args.open))
+        serve(Hall(source, args.seed, limits), listening, lambda address: _announce(source.title, address, args.open))
     print(f"{PROGRAM}: ended")
 
 
