@@ -46,7 +46,9 @@ def catch_source(make_real: Callable[[], RealEnv] = catch, real_missing: str | N
     agent.reward_model = Judge(uneventful)
     noise = torch.randint(256, (3, 4, 16, 16, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8).numpy()
     starts = tuple(Past(tuple(frames), (NOOP,) * 3) for frames in noise)
-    return Source("Catch", "random weights", agent, ACTIONS, starts, make_real, real_missing, Path("recordings"), "a1b2")
+    return Source(
+        "Catch", "random weights", agent, ACTIONS, starts, make_real, real_missing, Path("recordings"), "a1b2"
+    )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -92,6 +93,8 @@ def source(agent: Agent | None = None, *, real: bool = True, begin: tuple[Past, 
         starts=starts() if begin is None else begin,
         make_real=make_real,
         real_missing=None if real else "there is no real game",
+        recordings=Path("recordings"),
+        model="a1b2",
     )
 
 

@@ -73,7 +73,7 @@ WRONG: list[tuple[Any, str]] = [
     ({"type": "set", "name": "colour", "value": 1}, "setting is 'colour'"),
     ({"type": "set", "name": "__class__", "value": 1}, "setting is '__class__'"),
     ({"type": "set", "name": "player", "value": "nobody"}, "player is 'nobody'"),
-    ({"type": "set", "name": "world", "value": ["dream"]}, "world is ['dream']"),
+    ({"type": "set", "name": "world", "value": ["dream"]}, "value is ['dream']"),
     ({"type": "set", "name": "paused", "value": 1}, "paused is 1"),
     ({"type": "set", "name": "speed", "value": 61}, "speed is 61"),
     ({"type": "set", "name": "speed", "value": "15"}, "speed is '15'"),

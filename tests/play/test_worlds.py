@@ -12,10 +12,11 @@ from sources import BREAKOUT, GAME, SHADE, drawn, player, starts
 
 from diamond.config import EnvConfig
 from diamond.envs import make_env
-from diamond.frames import to_network, to_stored
-from diamond.imagination.dream import DreamNoise, DreamState, WorldModel, draw_noise, dream_step
+from diamond.frames import PADDING_VALUE, to_network, to_stored
+from diamond.imagination.dream import DreamNoise, DreamState, WorldModel, begin, draw_noise, dream_step
 from diamond.play.settings import Settings
 from diamond.play.worlds import Dream, DreamMoment, Past, RealGame, RealMoment, Tally
+from diamond.segments import Segment
 from diamond.training.streams import derive_seed
 
 
@@ -34,14 +35,6 @@ def test_the_past_is_the_last_frames_and_the_actions_between_them(most: int, act
     kept = min(most, len(actions) + 1)
     assert [int(image[0, 0, 0]) for image in past.frames] == list(range(len(actions) + 1))[-kept:]
     assert past.actions == tuple(actions[len(actions) - (kept - 1) :])
-
-
-@given(st.integers(1, 4), st.integers(0, 4))
-def test_a_short_past_is_filled_with_its_first_frame(known: int, missing: int) -> None:
-    past = Past(tuple(frame(i) for i in range(known)), (2,) * (known - 1))
-    filled = past.filled(known + missing)
-    assert [int(image[0, 0, 0]) for image in filled.frames] == [0] * missing + list(range(known))
-    assert filled.actions == (0,) * missing + (2,) * (known - 1)
 
 
 @given(st.lists(st.sampled_from([-1.0, 0.0, 1.0]), max_size=30))
@@ -115,11 +108,21 @@ def test_a_dream_begins_with_a_memory_of_the_real_frames_before_it() -> None:
         assert torch.allclose(mine, yours, atol=1e-6)
 
 
-def test_a_dream_can_begin_from_a_single_picture() -> None:
-    moment = Dream(player()).begin(Past((frame(9),), ()))
-    assert (images(moment) == np.stack([frame(9)] * 4)).all()
-    following, _ = Dream(player()).step(moment, 1, SETTINGS, ("test",))
-    assert following.past.actions == (0, 0, 1)
+@torch.no_grad()
+def test_before_the_first_frame_a_dream_sees_what_training_shows_there() -> None:
+    """Padding, as in the segments that reach back before an episode's start."""
+    agent, first = player(), frame(9)
+    dream = Dream(agent)
+    moment, _ = dream.step(dream.begin(Past((first,), ())), 1, SETTINGS, ("test", 0))
+    assert moment.past.actions == (1,)
+    world = WorldModel.of(agent.denoiser, agent.reward_model, agent.config)
+    world = replace(world, sampler_cfg=SETTINGS.sampler(world.sampler_cfg))
+    frames = torch.full((1, 4, 3, 16, 16), PADDING_VALUE)
+    frames[:, -1] = to_network(torch.from_numpy(first))
+    nothing = torch.zeros(1, 4)
+    state = begin(world, Segment(frames, torch.zeros(1, 4, dtype=torch.long), nothing, nothing > 0, nothing > 0))
+    _, step = dream_step(world, state, torch.tensor([1]), named_noise(world, SETTINGS, 0))
+    assert np.array_equal(moment.past.frames[-1], to_stored(step.frame)[0].numpy())
 
 
 def test_a_dreamed_step_follows_from_its_moment_seed_name_and_action_alone() -> None:

@@ -160,14 +160,13 @@ class Session:
         if now.tally.ended is not None:
             self.reset()
             return
-        if now.world == "both" and now.dream is not None and now.dream.tally.ended is not None:
-            self.resync()
-            return
         action = self._choose(now, held)
         dream, real = now.dream, now.real
         if now.world != "dream" and real is not None:
             real = self._real_game().step(real, action)
-        if now.world != "real" and dream is not None:
+        if now.world == "both" and real is not None and dream is not None and dream.tally.ended is not None:
+            dream, self._denoising = self._dream.begin(real.past), []
+        elif now.world != "real" and dream is not None:
             name = ("dream", now.game, dream.tally.steps)
             dream, self._denoising = self._dream.step(dream, action, self.settings, name)
         following = replace(
