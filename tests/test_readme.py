@@ -8,13 +8,16 @@ import importlib.util
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from conftest import COMMAND
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -63,6 +66,21 @@ def in_small(words: list[str]) -> list[str]:
     return arguments
 
 
+def play_for_a_moment(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """A server is started, asked for its page, and interrupted as by Ctrl-C."""
+    words = [*COMMAND, *arguments, "--port", "0"]
+    with subprocess.Popen(words, cwd=cwd, stdout=subprocess.PIPE, text=True, encoding="utf-8") as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if found := re.search(r"http://\S+", line):
+                with urllib.request.urlopen(found[0]) as page:
+                    assert b"<title>" in page.read()
+                process.send_signal(signal.SIGINT)
+        return subprocess.CompletedProcess(words, process.wait(), "".join(lines), "")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", [page for page in PAGES if diamond_commands(page) or fenced(page, "python")], ids=name)
@@ -79,7 +97,8 @@ def test_commands_and_code_run(
             while "=" in words[0]:
                 variable, _, value = words.pop(0).partition("=")
                 context.setenv(variable, os.pathsep.join(filter(None, (value, os.environ.get(variable)))))
-            finished = diamond_command(*in_small(words), cwd=tmp_path)
+            run = play_for_a_moment if words[1] == "play" else diamond_command
+            finished = run(*in_small(words), cwd=tmp_path)
         assert finished.returncode == 0, f"{shlex.join(words)}\n{finished.stdout}\n{finished.stderr}"
     for code in fenced(page, "python"):
         command = [sys.executable, "-W", "error", "-c", code]

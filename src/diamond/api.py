@@ -1,6 +1,6 @@
 """Runs and agents in a few lines: load, act, dream, score, report.
 
-agent = diamond.load("runs/my-run")                 # or weights of the published code, "Breakout.pt"
+agent = diamond.load("runs/my-run")                 # or weights of the published code, "Breakout.pt", "hf:..."
 dreams = diamond.dream("runs/my-run", num_envs=4)   # a gymnasium.vector.VectorEnv
 """
 
@@ -28,6 +28,7 @@ from diamond.evaluation.scores import GameScores, evaluate_agent, summarise
 from diamond.files import write_bytes, write_json
 from diamond.imagination.dream import StartSource, WorldModel
 from diamond.imagination.world_model_env import WorldModelEnv
+from diamond.interop import hub
 from diamond.interop.published import load_published
 from diamond.segments import Segment
 from diamond.training import checkpoint
@@ -48,16 +49,20 @@ def load(path: Path | str | None = None, which: Which = "last", device: str = "a
     """An agent from a run folder, or from a `.pt` file of the published code.
 
     Args:
-        path: a run folder or a file; None takes the newest run under `runs/`.
+        path: a run folder, a file, or the name of a file on the Hugging Face hub, `hf:eloialonso/diamond/Breakout`
+            (see `interop.hub`); None takes the newest run under `runs/`.
         which: checkpoint to take from a run.
         device: where to put the networks.
 
     Raises:
-        RunError: there is no such run, checkpoint or file, or it is damaged.
+        RunError: there is no such run, checkpoint or file, it is damaged, or the hub does not answer.
+        DiskError: the disk refuses a download.
         DeviceError: the device is not present.
     """
     target = parse_device(device)
-    path = newest_run() if path is None else Path(path)
+    if path is None:
+        path = newest_run()
+    path = hub.fetch(path) if hub.is_name(path) else Path(path)
     if path.is_file():
         return load_published(path).to(target)
     run = RunFolder.open(path)

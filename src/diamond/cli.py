@@ -39,7 +39,7 @@ class Evaluate:
     """Play whole real games with a trained agent and print its score."""
 
     run: Annotated[Path | None, tyro.conf.Positional] = None
-    """Run folder or published `.pt` file; by default the newest run."""
+    """Run folder, published `.pt` file, or its name on the hub, `hf:OWNER/REPO/Game`; by default the newest run."""
     episodes: int = 100
     """Games to play."""
     mode: Literal["sampled", "greedy"] = "sampled"
@@ -55,7 +55,7 @@ class Evaluate:
     device: str = "auto"
     """Device to run on."""
     game: str | None = None
-    """Atari game to play; needed for a published `.pt` file, which does not name its game."""
+    """Atari game to play; by default the run's, or the one that a published `.pt` file is named after."""
     json: Path | None = None
     """Also write the scores of all games to this file."""
     video: Path | None = None
@@ -239,14 +239,14 @@ def dream(args: Dream) -> None:
 
 def play(args: Play) -> None:
     """Serve the page until Ctrl-C."""
-    from diamond.play.server import Limits, bind, serve
+    from diamond.play.server import Hall, Limits, bind, serve
     from diamond.play.source import load_source
 
     limits = Limits(args.sessions, args.viewers, 60 * args.idle_minutes)
     listening = bind(args.host, args.port)
     source = load_source(args.run, _which(args.checkpoint), args.device, args.game, print)
     with contextlib.suppress(KeyboardInterrupt):
-        serve(source, args.seed, listening, limits, lambda address: _announce(source.title, address, args.open))
+        serve(Hall(source, args.seed, limits), listening, lambda address: _announce(source.title, address, args.open))
     print(f"{PROGRAM}: ended")
 
 

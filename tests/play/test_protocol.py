@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sources import opened
+from sources import drawn, opened, source
 
 from diamond.errors import ConfigError
 from diamond.play.protocol import (
@@ -191,7 +191,7 @@ def decoded(data: bytes) -> Decoded:
 
 
 def test_a_frame_arrives_as_it_was_sent() -> None:
-    session = opened(world="both", show_denoising=True)
+    session = opened(source(drawn()), world="both", show_denoising=True)
     for _ in range(3):
         session.advance(["LEFT"])
     picture, moment = session.picture, session.picture.moment

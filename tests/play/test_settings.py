@@ -17,7 +17,7 @@ LIMITS = ranges(num_starts=7)
 NUMBERS = sorted(LIMITS)
 WHOLE = sorted(name for name in LIMITS if isinstance(getattr(Settings(), name), int))
 CHOICES = {"player": get_args(Player), "world": get_args(World)}
-SWITCHES = ("paused", "show_denoising")
+SWITCHES = ("paused", "show_denoising", "recording")
 
 
 def test_every_setting_is_a_number_with_limits_a_choice_or_a_switch() -> None:
@@ -85,7 +85,7 @@ def test_switches_are_true_or_false_and_nothing_like_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["fps", "", "Speed", "changed", "sampler", "__class__", "__dict__"])
 def test_an_unknown_setting_is_answered_with_those_there_are(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"^setting is '{name}': choose one of player, world, .*show_denoising$"):
+    with pytest.raises(ConfigError, match=f"^setting is '{name}': choose one of player, world, .*recording$"):
         Settings().changed(name, 1, LIMITS)
 
 

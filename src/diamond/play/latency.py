@@ -32,7 +32,6 @@ from diamond.envs import make_env
 from diamond.errors import DiamondError
 from diamond.play.room import Witness
 from diamond.play.server import Hall, Limits, bind, make_server
-from diamond.play.settings import Settings
 from diamond.play.source import Source
 from diamond.play.worlds import Past
 from diamond.provenance import number, origin
@@ -127,8 +126,8 @@ def _measure_one(source: Source, viewers: int, browser: str | None) -> list[Row]
 def _serving(source: Source, witness: Witness) -> Iterator[tuple[int, Hall]]:
     """A server in a thread of its own: its port and its rooms."""
     listening = bind("127.0.0.1", 0)
-    hall = Hall(source, Settings.of(source.agent.config.sampler, 0), Limits(), witness)
-    server = make_server(hall)
+    hall = Hall(source, 0, Limits(), witness)
+    server, _ = make_server(hall, listening)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

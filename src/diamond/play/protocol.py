@@ -127,7 +127,9 @@ def decode_image(pixels: bytes, height: int, width: int) -> Frame:
             f"picture has {len(pixels)} bytes: give {height} rows of {width} pixels of three bytes, "
             f"{3 * height * width} in all"
         )
-    return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+    return (
+        np.frombuffer(pixels, np.uint8).reshape(height, width, 3).copy()
+    )  # PyTorch warns of arrays that are read-only
 
 
 def encode_picture(picture: Picture, facts: dict[str, Any]) -> bytes:

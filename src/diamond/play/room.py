@@ -62,7 +62,9 @@ class Viewer:
         self._unseen: deque[int] = deque()
 
     def tell(self, text: dict[str, Any]) -> None:
-        """Send a text, after those before."""
+        """Send a text, after those before; nothing more to whom is dismissed."""
+        if self.farewell is not None:
+            return
         self._texts.append(text)
         if len(self._texts) > MOST_TEXTS:
             self.dismiss(FAILED, "this page reads too slowly")
@@ -118,6 +120,8 @@ class Room:
         self.viewers: dict[str, Viewer] = {}
         self.last_used = time.monotonic()
         """When somebody last did something, or left."""
+        self.over = False
+        """Whether everybody has been dismissed, so that nobody should come any more."""
         self._source, self._settings, self._executor = source, settings, executor
         self._witness = witness
         self._session: Session | None = None
@@ -135,6 +139,8 @@ class Room:
         """A page comes, or comes back; who was here before under this name is dropped."""
         if client in self.viewers:
             self.viewers[client].dismiss(REFUSED, "this page is open in another place")
+            if client == self._driver:
+                self._pad.release()  # as in `leave`: what was let go meanwhile was not told
         viewer = self.viewers[client] = Viewer(client)
         if self._driver is None or self._driver not in self.viewers:
             self._driver = client
@@ -184,10 +190,12 @@ class Room:
             raise
         finally:
             if self._session is not None:
+                # In the thread that works, so after the step that is perhaps being made.
                 await asyncio.shield(self._run(self._session.close))
 
     def dismiss(self, code: int, reason: str) -> None:
-        """Close all connections."""
+        """Close all connections, for good."""
+        self.over = True
         for viewer in self.viewers.values():
             viewer.dismiss(code, reason)
 

@@ -51,6 +51,9 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MESSAGES_A_SECOND = 200
 """More than any page sends; who sends more is cut off."""
 
+GOODBYE = 5.0
+"""Seconds for saying why a page is cut off."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -76,16 +79,14 @@ class Hall:
 
     Args:
         source: what is played.
-        settings: of new sessions.
+        seed: of new sessions.
         limits: what strangers may use up.
         witness: see `Witness`.
     """
 
-    def __init__(
-        self, source: Source, settings: Settings, limits: Limits, witness: Witness = lambda *times: None
-    ) -> None:
+    def __init__(self, source: Source, seed: int, limits: Limits, witness: Witness = lambda *times: None) -> None:
         self.source, self.limits = source, limits
-        self._settings, self._witness = settings, witness
+        self._settings, self._witness = Settings.of(source.agent.config.sampler, seed), witness
         # One thread: a second game would only take the processor from the first.
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="play")
         self._rooms: dict[str, tuple[Room, asyncio.Task[None]]] = {}
@@ -97,9 +98,10 @@ class Hall:
 
     def find(self, name: str | None) -> Room | None:
         """The room of that name, or a new one; None where there are too many."""
-        if name in self._rooms:
-            return self._rooms[name][0]
-        if len(self._rooms) >= self.limits.sessions:
+        rooms = {room.name: room for room, _ in self._rooms.values() if not room.over}
+        if name in rooms:
+            return rooms[name]
+        if len(rooms) >= self.limits.sessions:
             return None
         room = Room(secrets.token_urlsafe(6), self.source, self._settings, self._executor, self._witness)
         task = asyncio.create_task(room.play())
@@ -148,13 +150,13 @@ def make_app(hall: Hall, token: str | None = None) -> Starlette:
         if refusal is not None:
             await ws.close(REFUSED, refusal)
             return
-        room = hall.find(ws.query_params.get("session"))
-        if room is None or len(room.viewers) >= limits.viewers:
-            what = "games are" if room is None else "viewers are in this game"
-            most = limits.sessions if room is None else limits.viewers
-            await ws.close(FULL, f"The server is full: {most} {what} all it takes. Try again later.")
-            return
-        await _serve(ws, room, ws.query_params["client"])
+        client, room = ws.query_params["client"], hall.find(ws.query_params.get("session"))
+        if room is None:
+            await ws.close(FULL, f"The server is full: it takes no more than {limits.sessions} games. Try again later.")
+        elif client not in room.viewers and len(room.viewers) >= limits.viewers:
+            await ws.close(FULL, f"This game is full: it takes no more than {limits.viewers} viewers. Try again later.")
+        else:
+            await _serve(ws, room, client)
 
     files = [Route(path, _file(content, kind, open_to_all=token is not None)) for path, content, kind in _page()]
     recordings = _recordings(hall.source.recordings, token)
@@ -170,6 +172,8 @@ async def _serve(ws: WebSocket, room: Room, client: str) -> None:
         pass
     finally:
         room.leave(viewer)
+        if viewer.farewell is not None:  # which the page is to hear, if it listens
+            await asyncio.wait([sender], timeout=GOODBYE)
         sender.cancel()
         await asyncio.gather(sender, return_exceptions=True)
 
@@ -215,7 +219,7 @@ def _refusal(request: HTTPConnection, token: str | None) -> str | None:
     host, origin = request.headers.get("host", ""), request.headers.get("origin")
     if token is None and not _names_this_machine(host):
         return NOT_THIS_MACHINE
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and origin.partition("://")[2] != host:
         return "The server takes only its own page."
     if token is not None and not secrets.compare_digest(request.query_params.get("token", "").encode(), token.encode()):
         return "The address lacks the right token: use the one that the server printed."
@@ -286,7 +290,10 @@ def _page() -> list[tuple[str, bytes, str]]:
 
 def _names_this_machine(host: str) -> bool:
     """Whether a Host header names a loopback address: another name may have been made to lead here (DNS rebinding)."""
-    return is_loopback(urlsplit(f"//{host}").hostname or "")
+    try:
+        return is_loopback(urlsplit(f"//{host}").hostname or "")
+    except ValueError:  # no name at all
+        return False
 
 
 def is_loopback(host: str) -> bool:
@@ -304,6 +311,8 @@ def bind(host: str, port: int) -> socket.socket:
         ConfigError: the port is taken or the host is not this machine's.
     """
     try:
+        if not 0 <= port < 2**16:
+            raise OverflowError("ports are 0 to 65535")
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
@@ -312,26 +321,27 @@ def bind(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def serve(source: Source, seed: int, listening: socket.socket, limits: Limits, ready: Callable[[str], None]) -> None:
+def serve(hall: Hall, listening: socket.socket, ready: Callable[[str], None]) -> None:
     """Serve until the process is told to end.
 
     Args:
-        source: what is played.
-        seed: of new sessions.
+        hall, listening: see `make_server`.
+        ready: told the address of the page.
+    """
+    server, address = make_server(hall, listening)
+    ready(address)
+    server.run(sockets=[listening])
+
+
+def make_server(hall: Hall, listening: socket.socket) -> tuple[uvicorn.Server, str]:
+    """The server, still to be run, and the address of its page, with the token that any but a loopback address needs.
+
+    Args:
+        hall: its rooms.
         listening: see `bind`.
-        limits: what strangers may use up.
-        ready: told the address of the page, with the token that it needs on any but a loopback address.
     """
     host, port = listening.getsockname()[:2]
     token = None if is_loopback(host) else secrets.token_urlsafe(16)
-    hall = Hall(source, Settings.of(source.agent.config.sampler, seed), limits)
-    shown = f"[{host}]" if ":" in host else host
-    ready(f"http://{shown}:{port}/" + (f"?token={token}" if token else ""))
-    make_server(hall, token).run(sockets=[listening])
-
-
-def make_server(hall: Hall, token: str | None = None) -> uvicorn.Server:
-    """A server of these rooms, to be run with a listening socket; see `make_app`."""
     height, width, _ = hall.source.starts[0].frames[0].shape
     config = uvicorn.Config(
         make_app(hall, token),
@@ -341,4 +351,5 @@ def make_server(hall: Hall, token: str | None = None) -> uvicorn.Server:
         log_level="warning",
         timeout_graceful_shutdown=1,
     )
-    return uvicorn.Server(config)
+    shown = f"[{host}]" if ":" in host else host
+    return uvicorn.Server(config), f"http://{shown}:{port}/" + (f"?token={token}" if token else "")

@@ -160,14 +160,13 @@ class Session:
         if now.tally.ended is not None:
             self.reset()
             return
-        if now.world == "both" and now.dream is not None and now.dream.tally.ended is not None:
-            self.resync()
-            return
         action = self._choose(now, held)
         dream, real = now.dream, now.real
         if now.world != "dream" and real is not None:
             real = self._real_game().step(real, action)
-        if now.world != "real" and dream is not None:
+        if now.world == "both" and real is not None and dream is not None and dream.tally.ended is not None:
+            dream, self._denoising = self._dream.begin(real.past), []
+        elif now.world != "real" and dream is not None:
             name = ("dream", now.game, dream.tally.steps)
             dream, self._denoising = self._dream.step(dream, action, self.settings, name)
         following = replace(
@@ -197,8 +196,7 @@ class Session:
         elif settings.world != before.world:
             self._append(self._in_other_world(now))
         elif name == "temperature":
-            old = now.opinion
-            self._moments[self._place] = replace(now, opinion=self._opinion(old.logits, old.value, old.memory))
+            self._reconsider()
 
     def reset(self) -> None:
         """A new game."""
@@ -227,6 +225,7 @@ class Session:
         self._place = to - newest - 1
         self._denoising = []
         self.settings = replace(self.settings, world=self._now.world, paused=True)
+        self._reconsider()
 
     def start_from(self, image: Frame) -> None:
         """Begin a dream from a picture of the game's size."""
@@ -239,7 +238,7 @@ class Session:
         for _ in range(-1 - self._place):
             self._moments.pop()
         self._place = -1
-        if moment.action is None:
+        if moment.dream is None or moment.dream.tally.steps == 0:
             self._denoising = []
         before = self._moments[-1] if self._moments else None
         self._moments.append(moment)
@@ -313,6 +312,11 @@ class Session:
         agent = self._source.agent
         logits, value, memory = agent.actor_critic(to_network(torch.from_numpy(frame)[None].to(agent.device)), memory)
         return self._opinion(logits.float().cpu(), float(value), (memory[0], memory[1]))
+
+    def _reconsider(self) -> None:
+        """Bring the opinion of the frame shown to the present temperature."""
+        now, old = self._now, self._now.opinion
+        self._moments[self._place] = replace(now, opinion=self._opinion(old.logits, old.value, old.memory))
 
     def _opinion(self, logits: Tensor, value: float, memory: LSTMState) -> Opinion:
         log_policy = (logits / self.settings.temperature).log_softmax(-1)[0]

@@ -105,7 +105,7 @@ def _checked(name: str, value: Any, kind: Any, limits: tuple[int | float, int | 
         return value
     least, most = limits
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    # Nothing that is not finite lies between the limits.
+    # Whatever is in range is finite; NaN is in none, and whole numbers may be too great for a float.
     if not is_number or not least <= value <= most or (kind is int and value != int(value)):
         noun = "whole number" if kind is int else "number"
         raise ConfigError(f"{name} is {value!r}: give a {noun} from {least} to {most}")

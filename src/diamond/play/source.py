@@ -72,6 +72,7 @@ def load_source(
     if game is not None:
         agent.config = replace(agent.config, env=replace(agent.config.env, game=game, id=None))
     env, missing = agent.config.env, _why_missing(agent.config.env)
+    actions = agent.action_meanings or _action_meanings(agent, missing)
     recordings = Path("recordings") / env.name.replace("/", "-")
     if path.is_dir():
         recordings = recordings if path == BUNDLED else path / "recordings"
@@ -83,7 +84,7 @@ def load_source(
         title=env.name,
         subtitle="a small run that comes with diamond" if path == BUNDLED else subtitle,
         agent=agent,
-        actions=agent.action_meanings or _action_meanings(agent, missing),
+        actions=actions,
         starts=starts,
         make_real=lambda: make_env(env, 1, training=False),
         real_missing=missing,

@@ -1,0 +1,54 @@
+"""Does playing swell? Memory of a session against frames, beyond those that can be gone back to.
+
+python benchmarks/play_memory.py --out benchmarks/results/play-memory.json
+"""
+
+import argparse
+import dataclasses
+import os
+from pathlib import Path
+
+from diamond.files import write_json
+from diamond.play.latency import untrained
+from diamond.play.protocol import encode_picture
+from diamond.play.session import REMEMBERED, Session
+from diamond.play.settings import Settings
+from diamond.presets import debug
+from diamond.provenance import number, origin
+
+POINTS = 10
+
+
+def resident_bytes() -> int:
+    """Physical memory of this process (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def main() -> None:
+    """Play both worlds side by side, rewinding now and then, and write what it takes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--frames", type=int, default=30_000, help="after the first 3,000")
+    arguments = parser.parse_args()
+    config = debug()
+    source = untrained(config)
+    session = Session(source, dataclasses.replace(Settings.of(config.sampler, config.seed), world="both"))
+    rows = []
+    for done in range(REMEMBERED + arguments.frames + 1):
+        beyond = done - REMEMBERED
+        if beyond >= 0 and beyond % (arguments.frames // POINTS) == 0:
+            rows.append(
+                number(f"resident memory after {beyond:,} frames beyond the first 3,000 (bytes)", resident_bytes())
+            )
+        session.advance()
+        encode_picture(session.picture, {})
+        if done % 1000 == 0:
+            session.rewind(session.picture.oldest)
+            session.rewind(session.picture.newest - min(10, session.picture.newest - session.picture.oldest))
+    session.close()
+    write_json(arguments.out, [origin(config.seed) | row for row in rows])
+
+
+if __name__ == "__main__":
+    main()
