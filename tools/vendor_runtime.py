@@ -1,9 +1,9 @@
-"""Write what exported pages run on, ONNX Runtime Web, from its unpacked npm package: the files that browsers load, packed.
+"""Write what exported pages run on: the files of ONNX Runtime Web that browsers load, packed.
 
 python tools/vendor_runtime.py FOLDER
 
-FOLDER is what `npm pack onnxruntime-web` holds. It has no licence text of its own: that and the notices of what is built in
-are taken from the project's Python package, which must be installed.
+FOLDER is the unpacked npm package. It has no licence text of its own: that and the notices of what is built in are taken
+from the project's Python package, which must be installed.
 """
 
 import argparse

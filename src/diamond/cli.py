@@ -113,7 +113,7 @@ class Export:
     """Write a dream as a page that plays it without a server, or as ONNX files."""
 
     run: Annotated[Path, tyro.conf.Positional]
-    """Run folder or published `.pt` file."""
+    """Run folder, published `.pt` file, or its name on the hub, `hf:OWNER/REPO/Game`."""
     dir: Annotated[Path, tyro.conf.Positional]
     """Folder to write; it must not hold anything yet."""
     format: Literal["web", "onnx"] = "web"
@@ -260,9 +260,8 @@ def export(args: Export) -> None:
     source = load_source(args.run, _which(args.checkpoint), "cpu", args.game, print)
     written = write(source, args.dir, args.format, args.half, print)
     for name, size in written.sizes.items():
-        print(
-            f"{name + '.onnx':18} {size / 1e6:5.1f} MB, differs from PyTorch by at most {written.differences[name]:.1e}"
-        )
+        difference = written.differences[name]
+        print(f"{name + '.onnx':18} {size / 1e6:5.1f} MB, differs from PyTorch by at most {difference:.1e}")
     print(f"{args.dir}: {source.title}, {written.dream_bytes / 1e6:.1f} MB", end="")
     if args.format == "web":
         print(f" and {(written.total_bytes - written.dream_bytes) / 1e6:.0f} MB of page and runtime")
