@@ -12,7 +12,7 @@ import pytest
 from playing import PATIENCE, Served
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserType
 
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking"]
 PIXELS = """name => {
@@ -29,13 +29,23 @@ OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElemen
 def chromium(*arguments: str) -> Iterator["Browser"]:
     """The browser, without a window; skips the test where there is none."""
     api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install -e '.[browser]'")
+    with api.sync_playwright() as playwright, _launched(playwright.chromium, *arguments) as browser:
+        yield browser
+
+
+def another(browser: "Browser", *arguments: str) -> contextlib.AbstractContextManager["Browser"]:
+    """The browser again with other arguments, beside one that runs: Playwright itself can be started only once."""
+    return _launched(browser.browser_type, *arguments)
+
+
+@contextlib.contextmanager
+def _launched(kind: "BrowserType", *arguments: str) -> Iterator["Browser"]:
     found = [path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))]
     if not found:
         pytest.skip("no Chromium is installed")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found[0], args=[*ARGUMENTS, *arguments])
-        yield browser
-        browser.close()
+    browser = kind.launch(executable_path=found[0], args=[*ARGUMENTS, *arguments])
+    yield browser
+    browser.close()
 
 
 class Tab:

@@ -2,8 +2,8 @@
 
 python tools/vendor_runtime.py FOLDER
 
-FOLDER is the unpacked npm package. It has no licence text of its own: that and the notices of what is built in are taken
-from the project's Python package, which must be installed.
+FOLDER is the unpacked npm package. It has no licence text of its own: that and the notices of what is built in are
+taken from the Python package of the same project, which must be installed.
 """
 
 import argparse
