@@ -267,8 +267,8 @@ def step_in_page(page: Any, source: Source, noise: DreamNoise, sampler: SamplerC
 def compare(page: Any, source: Source, turned: dict[str, Any], runtime: str | None) -> str:
     """The same step in the page and in Python; what the page ran on."""
     sampler = dataclasses.replace(source.agent.config.sampler, **turned)
-    # Some noise, like that of seed 3 here, brings a value to the middle between two levels in a step that makes a lot of
-    # which way it is rounded: there PyTorch's own step is another one under noise that is a millionth greater.
+    # Some noise, like that of seed 3 here, brings a value to the middle between two levels in a step where much depends
+    # on how it is rounded: there PyTorch's own step is another one under noise that is a millionth greater.
     noise = draw_noise(torch.Size((1, 3, 16, 16)), sampler, torch.Generator().manual_seed(4))
     ours, theirs = imagined(source, noise, 2, sampler), step_in_page(page, source, noise, sampler, runtime)
     assert len(theirs["images"]) == sampler.num_steps + 1
