@@ -102,8 +102,8 @@ class ActorCriticGraph(nn.Module):
 class FilledConv(nn.Module):
     """A convolution whose input is filled up with channels of zeros, to a multiple of four.
 
-    ONNX Runtime's own convolution on WebGPU takes some other numbers of channels, 6 and 15 among them, three at a time and
-    is wrong (microsoft/onnxruntime, issue 29651).
+    ONNX Runtime's convolution on WebGPU is wrong for some other numbers of channels, 6 and 15 among them
+    (microsoft/onnxruntime, issue 29651).
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
