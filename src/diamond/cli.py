@@ -224,6 +224,9 @@ def play(args: Play) -> None:
     from diamond.play.server import Hall, Limits, bind, serve
     from diamond.play.source import load_source
 
+    for name in ("sessions", "viewers", "idle_minutes"):
+        if not getattr(args, name) > 0:
+            raise ConfigError(f"--{name.replace('_', '-')} is {getattr(args, name)}: use a positive number")
     limits = Limits(args.sessions, args.viewers, 60 * args.idle_minutes)
     listening = bind(args.host, args.port)
     source = load_source(args.run, _which(args.checkpoint), args.device, args.game, print)

@@ -67,12 +67,6 @@ class Limits:
     empty_seconds: float = 300
     """Without a viewer, likewise; long enough to come back after the network failed."""
 
-    def __post_init__(self) -> None:
-        for name in ("sessions", "viewers", "idle_seconds", "empty_seconds"):
-            value = getattr(self, name)
-            if not value > 0:
-                raise ConfigError(f"{name} is {value}: use a positive number")
-
 
 class Hall:
     """All rooms of a server.
