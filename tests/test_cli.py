@@ -153,7 +153,7 @@ def assert_told(result: Result, *parts: str) -> None:
         pytest.param("play nowhere", ["nowhere is not a run"], id="no run to play"),
         pytest.param("play --port 99999", ["--port 99999", "choose another --port"], id="port"),
         pytest.param("play --host 256.0.0.1", ["--host 256.0.0.1"], id="host"),
-        pytest.param("play --idle-minutes 0", ["--idle-minutes is 0", "positive"], id="limit"),
+        pytest.param("play --idle-minutes 0", ["idle_seconds is 0", "positive"], id="limit"),
         pytest.param("report nowhere", ["nowhere is not a run"], id="no run to report"),
         pytest.param("evaluate --episodes 0", ["--episodes is 0: play at least 1"], id="no games"),
         pytest.param("dream --steps 0 --out a.mp4", ["--steps is 0: dream at least 1"], id="no steps"),

@@ -104,7 +104,7 @@ class Play:
     """Games at the same time; every page that is opened anew is one."""
     viewers: int = 16
     """Pages that may look at one game."""
-    idle_minutes: float = 30
+    idle_minutes: float = 30.0
     """Minutes without a button or a setting, after which a game is ended."""
 
 
@@ -224,9 +224,6 @@ def play(args: Play) -> None:
     from diamond.play.server import Hall, Limits, bind, serve
     from diamond.play.source import load_source
 
-    for name in ("sessions", "viewers", "idle_minutes"):
-        if not getattr(args, name) > 0:
-            raise ConfigError(f"--{name.replace('_', '-')} is {getattr(args, name)}: use a positive number")
     limits = Limits(args.sessions, args.viewers, 60 * args.idle_minutes)
     listening = bind(args.host, args.port)
     source = load_source(args.run, _which(args.checkpoint), args.device, args.game, print)
