@@ -68,6 +68,7 @@ def load_source(
     if game is not None:
         agent.config = replace(agent.config, env=replace(agent.config.env, game=game, id=None))
     env, missing = agent.config.env, _why_missing(agent.config.env)
+    actions = agent.action_meanings or _action_meanings(agent, missing)
     if path.is_dir():
         starts, subtitle = _starts_of_run(path, agent), f"run {path.name}"
     else:
@@ -77,7 +78,7 @@ def load_source(
         title=env.name,
         subtitle="a small run that comes with diamond" if path == BUNDLED else subtitle,
         agent=agent,
-        actions=agent.action_meanings or _action_meanings(agent, missing),
+        actions=actions,
         starts=starts,
         make_real=lambda: make_env(env, 1, training=False),
         real_missing=missing,
@@ -111,7 +112,9 @@ def _starts_of_run(path: Path, agent: Agent) -> tuple[Past, ...]:
     drawn = api.load_starts(path, "cpu")(3 * NUM_STARTS, torch.Generator().manual_seed(0))
     whole = drawn.valid.all(dim=1)  # none that reaches back before a game's first frame
     if not whole.any():
-        raise DataError(f"{path / 'episodes'} holds no {whole.shape[0]} frames of one game: train the run for longer")
+        raise DataError(
+            f"{path / 'episodes'} holds no {drawn.valid.shape[1]} frames of one game: train the run for longer"
+        )
     frames, actions = to_stored(drawn.frames[whole][:NUM_STARTS]), drawn.actions[whole][:NUM_STARTS]
     return _pasts(frames.numpy(), actions.numpy()[:, :-1])
 
