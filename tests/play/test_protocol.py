@@ -191,7 +191,7 @@ def decoded(data: bytes) -> Decoded:
 
 
 def test_a_frame_arrives_as_it_was_sent() -> None:
-    session = opened(source(drawn()), world="both", show_denoising=True)
+    session = opened(source(drawn()), world="both", show_denoising=True, denoising_steps=2)
     for _ in range(3):
         session.advance(["LEFT"])
     picture, moment = session.picture, session.picture.moment

@@ -120,7 +120,9 @@ def _starts_of_run(path: Path, agent: Agent) -> tuple[Past, ...]:
     drawn = api.load_starts(path, "cpu")(3 * NUM_STARTS, torch.Generator().manual_seed(0))
     whole = drawn.valid.all(dim=1)  # none that reaches back before a game's first frame
     if not whole.any():
-        raise DataError(f"{path / 'episodes'} holds no {whole.shape[0]} frames of one game: train the run for longer")
+        raise DataError(
+            f"{path / 'episodes'} holds no {drawn.valid.shape[1]} frames of one game: train the run for longer"
+        )
     frames, actions = to_stored(drawn.frames[whole][:NUM_STARTS]), drawn.actions[whole][:NUM_STARTS]
     return _pasts(frames.numpy(), actions.numpy()[:, :-1])
 
