@@ -13,7 +13,7 @@ from sources import alike, film, shown
 
 from diamond import api
 from diamond.data.episodes import EpisodeFolder
-from diamond.errors import DataError, EnvError, RunError
+from diamond.errors import ConfigError, DataError, EnvError, RunError
 from diamond.play import source as source_module
 from diamond.play.buttons import all_buttons
 from diamond.play.session import Session
@@ -206,3 +206,8 @@ def test_weights_without_a_game_cannot_record_frames_to_start_from() -> None:
     """The file's name is not that of a game."""
     with pytest.raises(EnvError, match="env.game is 'atari_agent': no such Atari game"):
         load_source(PUBLISHED, device="cpu")
+
+
+def test_a_run_has_its_own_game(run: Path) -> None:
+    with pytest.raises(ConfigError, match="--game is 'Pong': .* is a run and has its own game"):
+        load_source(run, game="Pong", device="cpu")

@@ -11,7 +11,7 @@ from diamond import api
 from diamond.agent import Agent
 from diamond.config import EnvConfig
 from diamond.envs import RealEnv, make_env
-from diamond.errors import DataError, DiamondError, RunError
+from diamond.errors import ConfigError, DataError, DiamondError, RunError
 from diamond.evaluation.fidelity import held_out_segments
 from diamond.frames import to_stored
 from diamond.play.worlds import Past
@@ -62,12 +62,15 @@ def load_source(
         progress: told what takes long.
 
     Raises:
+        ConfigError: a game is named for a run.
         RunError: there is no such run or file, or it has no world model.
         DataError: there are no frames to start from.
         EnvError: starts must be recorded, but the game cannot be had.
     """
     if path is None:
         path = newest_run() if any(RUNS.glob("*/run.json")) else BUNDLED
+    if game is not None and path.is_dir():
+        raise ConfigError(f"--game is {game!r}: {path} is a run and has its own game, leave the option out")
     agent = api.load(path, which, device)
     if game is not None:
         agent.config = replace(agent.config, env=replace(agent.config.env, game=game, id=None))
