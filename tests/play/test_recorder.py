@@ -131,6 +131,17 @@ def test_when_the_disk_refuses_recording_stops_and_the_game_goes_on(source: Sour
     assert game.picture.newest == before + 1
 
 
+def test_when_the_disk_refuses_nothing_stays_open_to_be_refused_again(source: Source) -> None:
+    game = session(source)
+    game.set("world", "both")
+    game.advance()
+    source.recordings.write_text("a file where the folder should be")
+    with pytest.raises(DiskError):
+        game.set("recording", False)
+    game.set("speed", 30)
+    game.close()
+
+
 def play(source: Source, world: str, steps: int) -> None:
     """Record an episode."""
     game = session(source)

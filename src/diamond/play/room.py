@@ -233,7 +233,6 @@ class Room:
                 await self._run(self._deed(order))
             except DiamondError as problem:
                 viewer.tell(_problem(str(problem)))
-                continue
             self._tell_settings()
             self._finished.clear()
             await self._publish(begun, None)

@@ -4,6 +4,8 @@
  * There is never more than one socket, and its listeners go when it goes.
  */
 
+import { addressOf } from './server.js';
+
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 8000;
 const FINAL_CODES = new Map([
@@ -77,13 +79,9 @@ export function openConnection({ onMessage, onFrame, onState }) {
 /** Where the server listens, beside this page, with what this page's own address says. */
 function sessionAddress(client) {
   const own = new URLSearchParams(location.search);
-  const address = new URL('session', location.href);
+  const address = addressOf('session');
   address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
-  address.hash = '';
-  address.search = '';
-  for (const name of ['token', 'session']) {
-    if (own.has(name)) address.searchParams.set(name, own.get(name));
-  }
+  if (own.has('session')) address.searchParams.set('session', own.get('session'));
   address.searchParams.set('client', client);
   return address;
 }
