@@ -29,6 +29,9 @@ from diamond.training.streams import derive_seed
 Frame = UInt8[np.ndarray, "h w 3"]
 Ending = Literal["terminated", "truncated", "horizon"]
 
+GREY = 128
+"""The stored level nearest to `PADDING_VALUE`."""
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -61,9 +64,9 @@ class Past:
         return Past((*self.frames, frame)[-most:], (*self.actions, action)[1 - most :] if most > 1 else ())
 
     def filled(self, length: int) -> "Past":
-        """As if the first frame had been seen before, to `length` frames in all."""
+        """To `length` frames in all, with what training shows before a game's first frame: grey, and action 0."""
         missing = length - len(self.frames)
-        return Past((self.frames[:1] * missing) + self.frames, (0,) * missing + self.actions)
+        return Past((np.full_like(self.frames[0], GREY),) * missing + self.frames, (0,) * missing + self.actions)
 
 
 @dataclass(frozen=True)
