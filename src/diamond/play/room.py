@@ -37,6 +37,8 @@ UNSEEN = 2
 """Frames on their way to a viewer: one being shown while the next travels."""
 MOST_TEXTS = 100
 """Texts waiting for a viewer that does not read, after which it is dropped."""
+MOST_ORDERS = 20
+"""Orders waiting while the model is busy."""
 MEASURED = 30
 """Frames over which the rate is averaged."""
 
@@ -170,14 +172,16 @@ class Room:
         if isinstance(message, Drive):
             if self._driver not in self.viewers:
                 self._driver = viewer.client
-            self._tell_driver()
+                self._tell_driver()
         elif viewer.client != self._driver:
             viewer.tell(_problem("you are watching: somebody else has the controls"))
         elif isinstance(message, Buttons):
             self._pad.update(message.held, message.pressed)
-        else:
+        elif len(self._orders) < MOST_ORDERS:
             self._orders.append((viewer, message))
             self._news.set()
+        else:
+            viewer.tell(_problem(f"{MOST_ORDERS} orders are waiting to be carried out: give this one again later"))
 
     async def play(self) -> None:
         """Make frames as long as somebody watches; ends when cancelled, or with an error that the viewers are told."""
