@@ -170,7 +170,9 @@ class Room:
             return
         self.last_used = time.monotonic()
         if isinstance(message, Drive):
-            if self._driver not in self.viewers:
+            if self._driver in self.viewers:
+                viewer.tell(self._driving(viewer))
+            else:
                 self._driver = viewer.client
                 self._tell_driver()
         elif viewer.client != self._driver:
@@ -328,9 +330,11 @@ class Room:
         }
 
     def _tell_driver(self) -> None:
-        taken = self._driver in self.viewers
         for viewer in self.viewers.values():
-            viewer.tell({"type": "driver", "driver": viewer.client == self._driver, "taken": taken})
+            viewer.tell(self._driving(viewer))
+
+    def _driving(self, viewer: Viewer) -> dict[str, Any]:
+        return {"type": "driver", "driver": viewer.client == self._driver, "taken": self._driver in self.viewers}
 
     @property
     def _the_session(self) -> Session:
