@@ -74,18 +74,19 @@ def load_source(
     agent = api.load(path, which, device)
     if game is not None:
         agent.config = replace(agent.config, env=replace(agent.config.env, game=game, id=None))
+    bundled = path.resolve() == BUNDLED.resolve()
     env, missing = agent.config.env, _why_missing(agent.config.env)
     actions = agent.action_meanings or _action_meanings(agent, missing)
     recordings = Path("recordings") / env.name.replace("/", "-")
     if path.is_dir():
-        recordings = recordings if path == BUNDLED else path / "recordings"
+        recordings = recordings if bundled else path / "recordings"
         starts, subtitle = _starts_of_run(path, agent), f"run {path.name}"
     else:
         progress(f"recording some frames of {env.name} to start dreams from")
         starts, subtitle = _record_starts(agent), f"weights {path.name}"
     return Source(
         title=env.name,
-        subtitle="a small run that comes with diamond" if path == BUNDLED else subtitle,
+        subtitle="a small run that comes with diamond" if bundled else subtitle,
         agent=agent,
         actions=actions,
         starts=starts,
