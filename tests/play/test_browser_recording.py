@@ -4,11 +4,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from tiny_runs import TINY, as_options
 
 from diamond.data.episodes import EpisodeFolder
 from diamond.play.latency import BROWSERS
@@ -86,6 +88,22 @@ def test_what_was_recorded_can_be_watched_and_taken_away(page: Any, tmp_path: Pa
             page.click(f"#replay-{kind}")
         assert download.value.suggested_filename == f"recording-{number}.{kind}"
         assert first_bytes.match(Path(download.value.path()).read_bytes())
+
+
+def test_a_run_is_trained_on_what_was_recorded(
+    page: Any, tmp_path: Path, diamond_command: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    page.click("#recordings summary")
+    page.click("label:has(input[value=real])")
+    _record(page, frames=20)
+    (folder,) = (tmp_path / "recordings").iterdir()
+    small = {name: value for name, value in TINY.items() if name != "env.id"}
+    options = [*as_options(small), "--collection.recordings", str(folder), "--run", str(tmp_path / "run")]
+    finished = diamond_command("train", "--preset", "laptop", *options, cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    played, taken = EpisodeFolder(folder).read(0), EpisodeFolder(tmp_path / "run/episodes").read(0)
+    assert np.array_equal(taken.frames, played.frames)
+    assert taken.origin is not None and taken.origin.world == "real"
 
 
 def test_rewards_are_found_and_points_lost_point_down(page: Any) -> None:
