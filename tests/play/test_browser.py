@@ -1,13 +1,12 @@
 """The page in a real browser: what players see and do, and that it asks nothing of anybody else."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from playing import Served, serving
-from tabs import Tab
+from tabs import Tab, chromium
 
 from diamond.evaluation.video import encode_png
 from diamond.play.server import Limits
@@ -19,21 +18,14 @@ pytestmark = pytest.mark.browser
 
 LAPTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 Open = Callable[..., Tab]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install -e '.[browser]'")
-    found = [path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))]
-    if not found:
-        pytest.skip("no Chromium is installed")
-    with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found[0], args=ARGUMENTS)
-        yield chromium
-        chromium.close()
+    with chromium("--disable-gpu") as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

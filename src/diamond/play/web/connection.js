@@ -1,9 +1,10 @@
 /*
  * The line to the server: opens the WebSocket, opens it again after it broke, with longer and
- * longer pauses, and gives up where the server said so. Text arrives as objects, frames as buffers.
+ * longer pauses, and gives up where the server said so. Text arrives as objects, frames taken apart.
  * There is never more than one socket, and its listeners go when it goes.
  */
 
+import { decodeFrame } from './protocol.js';
 import { addressOf } from './server.js';
 
 const FIRST_PAUSE = 500;
@@ -23,7 +24,7 @@ const CLIENT = 'diamond-play:client';
  * Connects, and stays connected until the server ends it.
  * @param {object} listener
  * @param {(message: any) => void} listener.onMessage
- * @param {(frame: ArrayBuffer) => void} listener.onFrame
+ * @param {(frame: import('./protocol.js').Frame) => void} listener.onFrame
  * @param {(state: ConnectionState, text: string) => void} listener.onState text for the player
  * @returns {{send: (message: object) => void, startAgain: () => void}}
  */
@@ -37,7 +38,7 @@ export function openConnection({ onMessage, onFrame, onState }) {
     socket = new WebSocket(sessionAddress(client));
     socket.binaryType = 'arraybuffer';
     socket.addEventListener('message', ({ data }) => {
-      if (typeof data !== 'string') onFrame(data);
+      if (typeof data !== 'string') onFrame(decodeFrame(data));
       else receive(JSON.parse(data));
     });
     socket.addEventListener('close', ({ code, reason }) => {

@@ -23,7 +23,7 @@ export function createControls(send, tell) {
   const togglePause = () => set('paused', !settings.paused);
   const takeStep = () => settings.paused && send({ type: 'step' });
   const reset = () => send({ type: 'reset' });
-  const toggleRecording = () => set('recording', !settings.recording);
+  const toggleRecording = () => !record.hidden && set('recording', !settings.recording);
   const togglePlayer = () => set('player', settings.player === 'human' ? 'agent' : 'human');
 
   function nextWorld() {

@@ -13,7 +13,6 @@ import { createHud } from './hud.js';
 import { createKeyboard } from './keyboard.js';
 import { createKeys } from './keys.js';
 import { byId, setText } from './page.js';
-import { decodeFrame } from './protocol.js';
 import { createRecordings } from './recordings.js';
 import { createReplayer } from './replayer.js';
 import { createScreen } from './screen.js';
@@ -104,6 +103,7 @@ function start(hello) {
   document.title = `${hello.title} – diamond`;
   setText(byId('title'), hello.title);
   setText(byId('subtitle'), hello.subtitle);
+  byId('sharing').hidden = hello.session === null;
   Object.assign(state, { greeted: true, driver: hello.driver });
   releaseButtons();
   bindings.start(hello);
@@ -135,8 +135,7 @@ function showDriver(driver, taken) {
   devices.touch.showDriver(driver);
 }
 
-function onFrame(buffer) {
-  const frame = decodeFrame(buffer);
+function onFrame(frame) {
   screen.draw(frame);
   send({ type: 'shown', frame: frame.header.frame });
   state.header = frame.header;

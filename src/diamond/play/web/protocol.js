@@ -23,7 +23,7 @@
 
 /**
  * @typedef {object} Hello the first message
- * @property {string} session
+ * @property {?string} session null where nobody else can watch
  * @property {boolean} driver whether this page has the controls
  * @property {string} title
  * @property {string} subtitle

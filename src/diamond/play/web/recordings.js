@@ -76,9 +76,11 @@ export function createRecordings({ watch, tell }) {
   });
 
   return {
-    /** Takes the server's hello. */
+    /** Takes the server's hello; without a folder nothing can be recorded. */
     start(hello) {
       folder = hello.recordings;
+      panel.hidden = folder === null;
+      byId('record').hidden = folder === null;
       before = null;
       loadSoon();
     },
