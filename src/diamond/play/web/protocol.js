@@ -33,7 +33,7 @@
  * @property {string[]} buttons
  * @property {Object<string, string>} keys from KeyboardEvent's code to button
  * @property {?string} real_missing why there is no real game
- * @property {string} recordings the folder that recordings go to
+ * @property {?string} recordings the folder that recordings go to; null where there are none
  * @property {Settings} settings
  * @property {Object<string, [number, number]>} ranges least and most of each setting
  */
