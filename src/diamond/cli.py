@@ -104,7 +104,7 @@ class Play:
     """Games at the same time; every page that is opened anew is one."""
     viewers: int = 16
     """Pages that may look at one game."""
-    idle_minutes: float = 30
+    idle_minutes: float = 30.0
     """Minutes without a button or a setting, after which a game is ended."""
 
 
@@ -243,10 +243,11 @@ def play(args: Play) -> None:
     from diamond.play.source import load_source
 
     limits = Limits(args.sessions, args.viewers, 60 * args.idle_minutes)
-    listening = bind(args.host, args.port)
-    source = load_source(args.run, _which(args.checkpoint), args.device, args.game, print)
-    with contextlib.suppress(KeyboardInterrupt):
-        serve(Hall(source, args.seed, limits), listening, lambda address: _announce(source.title, address, args.open))
+    with bind(args.host, args.port) as listening:
+        source = load_source(args.run, _which(args.checkpoint), args.device, args.game, print)
+        hall = Hall(source, args.seed, limits)
+        with contextlib.suppress(KeyboardInterrupt):
+            serve(hall, listening, lambda address: _announce(source.title, address, args.open))
     print(f"{PROGRAM}: ended")
 
 

@@ -57,7 +57,7 @@ def test_the_page_loads_and_plays_hundreds_of_frames(open_tab: Open) -> None:
     tab.setting("speed", "60")
     tab.until_text("label[for=setting-speed] ~ output", "60 frames/s")
     tab.until(lambda: tab.frame >= 300)
-    assert tab["#title"].text_content() == "Catch"
+    assert tab["#title"].text_content() == "diamond/Catch-v0"
     assert (tab.player, tab.world, tab.views) == ("agent", "dream", ["dream"])
     assert float(tab["#fps"].text_content()) > 0
     assert tab.pixels().std() > 0
@@ -299,5 +299,5 @@ def test_what_the_server_refuses_is_shown_and_the_control_goes_back(open_tab: Op
     tab = open_tab()
     tab.pause()
     tab.setting("start", "99")
-    tab.until_text("#notice", "Start is a whole number from −1 to 2.")
+    tab.until_text("#notice", "Start is a whole number from −1 to 4.")
     assert tab["#setting-start"].input_value() == "-1"

@@ -5,6 +5,7 @@
  */
 
 import { decodeFrame } from './protocol.js';
+import { addressOf } from './server.js';
 
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 8000;
@@ -79,13 +80,9 @@ export function openConnection({ onMessage, onFrame, onState }) {
 /** Where the server listens, beside this page, with what this page's own address says. */
 function sessionAddress(client) {
   const own = new URLSearchParams(location.search);
-  const address = new URL('session', location.href);
+  const address = addressOf('session');
   address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
-  address.hash = '';
-  address.search = '';
-  for (const name of ['token', 'session']) {
-    if (own.has(name)) address.searchParams.set(name, own.get(name));
-  }
+  if (own.has('session')) address.searchParams.set('session', own.get('session'));
   address.searchParams.set('client', client);
   return address;
 }
