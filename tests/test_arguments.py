@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 
 from diamond.arguments import parse
-from diamond.cli import VERBS, Bench, Train
+from diamond.cli import VERBS
 from diamond.errors import ConfigError
+from diamond.options import Bench, Train
 from diamond.presets import DEFAULT_PRESET, preset
 
 

@@ -1,0 +1,150 @@
+"""What each verb of the command line can be told: one dataclass a verb, read by `arguments.parse`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from diamond.config import Config
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train an agent in its own dream; with no argument, a small one that suits a laptop, on MinAtar Breakout."""
+
+    config: Annotated[Config, tyro.conf.arg(name="")]
+    run: Path | None = None
+    """Folder for the run; by default a new one under `runs/`."""
+    resume: Path | None = None
+    """Go on with the run in this folder, or the newest one; a longer schedule is allowed, other changes are refused."""
+    device: str | None = None
+    """Short for --compute.device."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Play whole real games with a trained agent and print its score."""
+
+    run: Annotated[Path | None, tyro.conf.Positional] = None
+    """Run folder, published `.pt` file, or its name on the hub, `hf:OWNER/REPO/Game`; by default the newest run."""
+    episodes: int = 100
+    """Games to play."""
+    mode: Literal["sampled", "greedy"] = "sampled"
+    """Draw actions from the policy, or take its most probable one."""
+    temperature: float = 1.0
+    """Divides the policy's logits before an action is drawn; towards 0 it becomes greedy."""
+    max_steps: int | None = None
+    """Agent steps after which a game is cut off; by default the run's."""
+    checkpoint: str = "last"
+    """`last`, `best`, or the number of an epoch."""
+    seed: int = 0
+    """Seed of the games and of the sampled actions."""
+    device: str = "auto"
+    """Device to run on."""
+    game: str | None = None
+    """Atari game to play; by default the run's, or the one that a published `.pt` file is named after."""
+    json: Path | None = None
+    """Also write the scores of all games to this file."""
+    video: Path | None = None
+    """Also write the first game to this MP4 file."""
+
+
+@dataclass(frozen=True)
+class Dream:
+    """Write a video of the real game beside the dream, from the same frames under the same actions."""
+
+    out: Path
+    """MP4 file to write."""
+    run: Annotated[Path | None, tyro.conf.Positional] = None
+    """Run folder; by default the newest run."""
+    steps: int = 150
+    """Steps to dream; fewer are shown if no real game lasts that long."""
+    checkpoint: str = "last"
+    """`last`, `best`, or the number of an epoch."""
+    seed: int = 0
+    """Seed of the real game and of the dream."""
+    device: str = "auto"
+    """Device to run on."""
+
+
+@dataclass(frozen=True)
+class Play:
+    """Play a dream in the browser; with no run of your own, a small one that comes with the package."""
+
+    run: Annotated[Path | None, tyro.conf.Positional] = None
+    """Run folder or published `.pt` file; by default the newest run, else the one that comes with the package."""
+    host: str = "127.0.0.1"
+    """Address to listen on; with any but this machine's own, pages need the token in the printed address."""
+    port: int = 8000
+    """Port to listen on; 0 takes any that is free."""
+    open: bool = False
+    """Open the page in the browser."""
+    checkpoint: str = "last"
+    """`last`, `best`, or the number of an epoch."""
+    game: str | None = None
+    """Atari game of a published `.pt` file that is not named after it."""
+    seed: int = 0
+    """Seed of the first game."""
+    device: str = "auto"
+    """Device to run on."""
+    sessions: int = 8
+    """Games at the same time; every page that is opened anew is one."""
+    viewers: int = 16
+    """Pages that may look at one game."""
+    idle_minutes: float = 30.0
+    """Minutes without a button or a setting, after which a game is ended."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a dream as a page that plays it without a server, or as ONNX files."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Run folder, published `.pt` file, or its name on the hub, `hf:OWNER/REPO/Game`."""
+    dir: Annotated[Path, tyro.conf.Positional]
+    """Folder to write; it must not hold anything yet."""
+    format: Literal["web", "onnx"] = "web"
+    """A page for any web server with all that it needs, or the networks alone."""
+    half: bool = False
+    """Store the weights with 16 bits: half the size; what is computed with them stays 32 bits wide."""
+    checkpoint: str = "last"
+    """`last`, `best`, or the number of an epoch."""
+    game: str | None = None
+    """Atari game of a published `.pt` file that is not named after it."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write one self-contained HTML page about one or several runs, finished or not."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """Run folders; by default the newest run."""
+    out: Path | None = None
+    """Page to write; by default `report.html` in the first run's folder."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure how fast this machine trains and dreams, beside what a matrix product and a copy reach on it."""
+
+    config: Annotated[Config, tyro.conf.arg(name="")]
+    blocks: int = 5
+    """Measurements of each figure; the median is printed, the lowest and the highest beside it."""
+    seconds: float = 1.0
+    """Least duration of a measurement."""
+    json: Path | None = None
+    """Also write all figures to this file."""
+    device: str | None = None
+    """Short for --compute.device."""
+    play: bool = False
+    """Measure playing instead: from reading the buttons to the picture on the page, for 1 and for 8 viewers."""
+    reference: Path | None = None
+    """Checkout of the published code (github.com/eloialonso/diamond at 5bcd159) to time in alternation."""
+    reference_python: str | None = None
+    """Python interpreter for it; by default this one."""
+
+
+@dataclass(frozen=True)
+class Presets:
+    """List the presets of `diamond train`."""
