@@ -75,7 +75,7 @@ def source() -> Source:
     with torch.no_grad():
         agent.reward_model.head[0].bias.fill_(3.0)
         agent.reward_model.head[2].weight[3:] = torch.tensor([[1.0], [-1.0]])
-    return dataclasses.replace(source, agent=agent)
+    return dataclasses.replace(source, agent=agent, title="Catch", subtitle="random weights")
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,7 @@ def test_settings_are_followed_and_the_denoising_is_shown(tab: Tab) -> None:
     tab.setting("horizon", "3")
     tab.until(lambda: tab[".ending"].is_visible())
     tab.setting("start", "99")
-    tab.until_text("#notice", "Start is a whole number from −1 to 2.")
+    tab.until_text("#notice", "Start is a whole number from −1 to 4.")
 
 
 def test_opened_as_a_file_it_says_what_to_do(browser: "Browser", folder: Path) -> None:
