@@ -74,7 +74,7 @@ def _lead(focus: Row, comparison: Comparison) -> str:
         return (
             f"{name}: {absent} of {len(comparison.games)} games are missing, so nothing is averaged over all of them."
         )
-    return f"{name} on the human scale, where 0 plays like chance and 1 like a human, with 95\N{NO-BREAK SPACE}% intervals."
+    return f"{name} on the human scale: 0 plays like chance, 1 like a human. With 95\N{NO-BREAK SPACE}% intervals."
 
 
 def _tile(name: str, interval: Interval | None, note: str) -> Html:
