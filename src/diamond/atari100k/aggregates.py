@@ -31,7 +31,7 @@ class Interval(NamedTuple):
     high: float | None = None
 
 
-def interquartile_mean(scores: Float[np.ndarray, "*r n"]) -> Float[np.ndarray, "*r"]:
+def interquartile_mean(scores: Float[np.ndarray, "r n"]) -> Float[np.ndarray, "r"]:
     """The mean without the lowest and the highest quarter of all runs, of all games together (IQM).
 
     As in rliable, whole runs are left out at either end: n / 4 of them, rounded down.
@@ -41,12 +41,12 @@ def interquartile_mean(scores: Float[np.ndarray, "*r n"]) -> Float[np.ndarray, "
     return np.partition(scores, (cut, n - cut - 1), axis=-1)[..., cut : n - cut].mean(axis=-1)
 
 
-def optimality_gap(scores: Float[np.ndarray, "*r n"]) -> Float[np.ndarray, "*r"]:
+def optimality_gap(scores: Float[np.ndarray, "r n"]) -> Float[np.ndarray, "r"]:
     """How far runs fall short of a human on average; what exceeds a human makes up for nothing. 0 is the best."""
     return 1 - np.minimum(scores, 1).mean(axis=-1)
 
 
-def figures(scores: Float[np.ndarray, "*r n"], counts: Int64[np.ndarray, "g"]) -> Float[np.ndarray, "*r k"]:
+def figures(scores: Float[np.ndarray, "r n"], counts: Int64[np.ndarray, "g"]) -> Float[np.ndarray, "r k"]:
     """Mean and median over the means of games, interquartile mean and optimality gap over runs, as in `FIGURES`."""
     starts = np.cumsum(counts) - counts
     means = np.add.reduceat(scores, starts, axis=-1) / counts

@@ -44,7 +44,7 @@ class Method:
     """Mean return of each training run, by game; empty where only means of games are published."""
     means: Mapping[str, float] = field(default_factory=dict)
     """Mean over the runs, by game."""
-    reported: Mapping[str, float | str] = field(default_factory=dict)
+    reported: Mapping[str, int | float | str] = field(default_factory=dict)
     """Aggregates as printed: `mean`, `median`, `iqm`, `optimality_gap`, `above_human`; and their `source`."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """In what these scores are not like the others: a key of `LABELS`, and a sentence."""
@@ -74,9 +74,10 @@ def _all() -> dict[str, Method]:
     text = files("diamond.atari100k").joinpath("published_scores.json").read_text(encoding="utf-8")
     methods = {}
     for record in json.loads(text)["methods"]:
-        runs = record.get("runs", {})
-        means = record.get("means") or {game: float(np.mean(scores)) for game, scores in runs.items()}
-        methods[record["name"]] = Method(**{**record, "means": means})
+        runs = {game: tuple(map(float, scores)) for game, scores in record.get("runs", {}).items()}
+        means = record.get("means") or {game: np.mean(scores) for game, scores in runs.items()}
+        means = {game: float(mean) for game, mean in means.items()}
+        methods[record["name"]] = Method(**{**record, "runs": runs, "means": means})
     return methods
 
 
