@@ -1,4 +1,4 @@
-"""The published scores that come with the package: complete, on the scale of the paper, and as their papers print them."""
+"""The published scores that come with the package: complete, labelled, and as their papers print them."""
 
 import pytest
 

@@ -127,7 +127,10 @@ def _interval_figure(comparison: Comparison, measure: str, part: str, name: str,
 
 
 def _bar(row: Row, interval: Interval, comparison: Comparison) -> Bar:
-    return Bar(row.method.name, "c1" if _stands_out(row, comparison) else "grey", *interval)
+    name = row.method.name
+    # The plots' font has no more letters, and a line break would need room.
+    label = name if name.isascii() and name.isprintable() else "own runs"
+    return Bar(label, "c1" if _stands_out(row, comparison) else "grey", *interval)
 
 
 def _profiles(comparison: Comparison) -> Html | None:
@@ -181,7 +184,7 @@ def _improvement(comparison: Comparison) -> Html | None:
     bars = [_bar(row, interval, comparison) for row, interval in against]
     words = "; ".join(f"{bar.label} {bar.mean:.2f}" for bar in bars)
     chart = interval_chart(
-        bars, "probability of improvement", f"{comparison.focus} against others: {words}.", mark=0.5, limits=(0, 1)
+        bars, "probability of improvement", f"{comparison.focus} against others: {words}.", mark=0.5, limits=(0.0, 1.0)
     )
     return section(
         "Probability of improvement",
