@@ -394,7 +394,9 @@ def test_verbs_take_the_newest_run(cli: Cli, run: Path) -> None:
     shutil.copytree(run, Path("runs") / "mine")
     scored = cli("evaluate", "--episodes", "3", "--mode", "greedy", "--max-steps", "5", "--json", "scores.json")
     assert re.fullmatch(r"runs.mine, diamond/Catch-v0: mean return \S+ \[.*\] \(95 % interval, 3 games\)\n", scored.out)
-    scores = json.loads(Path("scores.json").read_text(encoding="utf-8"))["trained"]
+    record = json.loads(Path("scores.json").read_text(encoding="utf-8"))
+    assert record["training_seed"] == RunFolder.open(run).config.seed
+    scores = record["trained"]
     assert (scores["n"], scores["mode"], scores["max_episode_steps"]) == (3, "greedy", 5)
 
     dreamed = cli("dream", "--steps", "4", "--out", "dream.mp4")

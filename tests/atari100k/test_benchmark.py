@@ -117,7 +117,7 @@ def test_missing_games_are_never_averaged_away() -> None:
     assert row.improvement is None
     assert row.labels["missing"] == f"No scores of {', '.join(GAMES[20:])}."
     assert comparison.as_dict()["methods"][0]["games"]["UpNDown"] is None
-    assert "| **mine** |  | 3 | – | – | – | – | – | missing: 20 of 26 games |" in markdown(comparison)
+    assert "| **mine** |  | 3 | – | – | – | – | – | 6 of 26 games missing |" in markdown(comparison)
     assert re.search(r"\| UpNDown \|.*\| missing \|", markdown(comparison))
     assert "6 of 26 games are missing" in render(comparison)
 

@@ -63,7 +63,7 @@ def _header(comparison: Comparison) -> Html:
         tag("h1", "Atari 100k"),
         tag("p", title(comparison).partition(": ")[2].capitalize(), class_="facts"),
         tag("p", _lead(focus, comparison), class_="lead"),
-        tag("dl", *tiles, class_="tiles"),
+        None if whole.mean is None else tag("dl", *tiles, class_="tiles"),
     )
 
 
@@ -186,14 +186,14 @@ def _improvement(comparison: Comparison) -> Html | None:
     chart = interval_chart(
         bars, "probability of improvement", f"{comparison.focus} against others: {words}.", mark=0.5, limits=(0.0, 1.0)
     )
+    text = (
+        f"The chance that a run of {comparison.focus} scores more than one of the other method in the same game, "
+        "averaged over games. Right of the middle it is more likely than not; it does not say by how much."
+    )
     return section(
         "Probability of improvement",
-        tag(
-            "p",
-            f"The chance that a run of {comparison.focus} scores more than one of the other method in the same game, "
-            "averaged over games. Right of the middle it is more likely than not; it does not say by how much.",
-        ),
-        tag("div", figure(chart, f"{comparison.focus} against"), _table(improvement(comparison), [1]), class_="pair"),
+        tag("div", figure(chart, f"{comparison.focus} against"), tag("p", text), class_="pair"),
+        details("The numbers", _table(improvement(comparison), [1])),
     )
 
 

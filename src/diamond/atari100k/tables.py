@@ -14,6 +14,8 @@ UNKNOWN = "\N{EN DASH}"
 PRINTED = "\N{DAGGER}"
 _PAPER_COLUMNS = ("SimPLe", "TWM", "IRIS", "DreamerV3 (2023, printed)", "STORM (printed)", BASELINE)
 _MOST_COLUMNS = 8
+_SHOWN_OTHERWISE = ("paper",)
+"""The dagger and the number of runs say it."""
 
 
 class Cell(NamedTuple):
@@ -97,7 +99,8 @@ def notes(comparison: Comparison) -> Table:
 
 def definitions(comparison: Comparison) -> list[tuple[str, str]]:
     """What the words mean, with the settings of this table."""
-    used = [name for name in LABELS if any(name in row.labels for row in comparison.rows)]
+    labels = {name for row in comparison.rows for name in row.labels}.difference(_SHOWN_OTHERWISE)
+    used = [name for name in LABELS if name in labels]
     return [
         ("Human-normalised", f"(score - random) / (human - random), with the scores {REFERENCE_SOURCE}."),
         ("Mean, median", "Over the games' means; a single game can carry the mean."),
@@ -147,9 +150,9 @@ def _runs(row: Row) -> str:
 
 def _tags(row: Row, comparison: Comparison) -> str:
     return ", ".join(
-        f"missing: {row.played} of {len(comparison.games)} games" if tag == "missing" else tag
+        f"{len(comparison.games) - row.played} of {len(comparison.games)} games missing" if tag == "missing" else tag
         for tag in row.labels
-        if tag != "paper"  # the dagger and the missing number of runs say so
+        if tag not in _SHOWN_OTHERWISE
     )
 
 
