@@ -7,25 +7,20 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import numpy as np
-import torch
 import uvicorn
 from dreams import Judge, uneventful
-from random_weights import randomised
-from tiny_runs import tiny
+from sources import player, source
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from diamond.agent import Agent
-from diamond.envs import RealEnv, make_env
+from diamond.envs import RealEnv
 from diamond.play.server import Hall, Limits, bind, make_server
 from diamond.play.source import Source
-from diamond.play.worlds import Past
 
 ACTIONS = ("LEFT", "NOOP", "RIGHT")
 LEFT, NOOP, RIGHT = range(3)
@@ -33,22 +28,12 @@ PATIENCE = 60.0
 """Seconds to wait for something that takes a moment; only a failing test waits so long."""
 
 
-def catch() -> RealEnv:
-    """One real game of Catch."""
-    return make_env(tiny().env, 1, training=False)
-
-
-def catch_source(make_real: Callable[[], RealEnv] = catch, real_missing: str | None = None) -> Source:
+def catch_source(make_real: Callable[[], RealEnv] | None = None) -> Source:
     """A dream of Catch by random weights: every action shows, and no dream ends by itself."""
-    agent = Agent.create(tiny(), len(ACTIONS), seed=0, action_meanings=ACTIONS)
-    for network in agent.networks.values():
-        randomised(network)
+    agent = player()
     agent.reward_model = Judge(uneventful)
-    noise = torch.randint(256, (3, 4, 16, 16, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8).numpy()
-    starts = tuple(Past(tuple(frames), (NOOP,) * 3) for frames in noise)
-    return Source(
-        "Catch", "random weights", agent, ACTIONS, starts, make_real, real_missing, Path("recordings"), "a1b2"
-    )
+    played = source(agent)
+    return played if make_real is None else replace(played, make_real=make_real)
 
 
 @dataclass(frozen=True)

@@ -104,9 +104,9 @@ def hand_drawn(rate: Rate = uneventful) -> Source:
 
 
 def opened(of: Source | None = None, **settings: object) -> Session:
-    """A session with some settings changed, played by hand unless another player is named."""
+    """A session with some settings changed, played by hand and denoised in one step unless told otherwise."""
     of = source() if of is None else of
-    settings = {"player": "human", **settings}
+    settings = {"player": "human", "denoising_steps": 1, **settings}
     return Session(of, replace(Settings.of(of.agent.config.sampler, seed=0), **settings))
 
 

@@ -1,16 +1,20 @@
 """Tabs of a real browser, looked at from outside: what they show, what they asked for, and what they complained of."""
 
+import contextlib
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import numpy as np
+import pytest
 from playing import PATIENCE, Served
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserType
 
+ARGUMENTS = ["--no-sandbox", "--disable-background-networking"]
 PIXELS = """name => {
     const screen = document.getElementById(`screen-${name}`);
     const copy = new OffscreenCanvas(screen.width, screen.height).getContext('2d', { willReadFrequently: true });
@@ -19,6 +23,29 @@ PIXELS = """name => {
 }"""
 VIEWS = "() => Array.from(document.querySelectorAll('canvas'), ({ id }) => id.replace('screen-', ''))"
 OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@contextlib.contextmanager
+def chromium(*arguments: str) -> Iterator["Browser"]:
+    """The browser, without a window; skips the test where there is none."""
+    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install -e '.[browser]'")
+    with api.sync_playwright() as playwright, _launched(playwright.chromium, *arguments) as browser:
+        yield browser
+
+
+def another(browser: "Browser", *arguments: str) -> contextlib.AbstractContextManager["Browser"]:
+    """The browser again with other arguments, beside one that runs: Playwright itself can be started only once."""
+    return _launched(browser.browser_type, *arguments)
+
+
+@contextlib.contextmanager
+def _launched(kind: "BrowserType", *arguments: str) -> Iterator["Browser"]:
+    found = [path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))]
+    if not found:
+        pytest.skip("no Chromium is installed")
+    browser = kind.launch(executable_path=found[0], args=[*ARGUMENTS, *arguments])
+    yield browser
+    browser.close()
 
 
 class Tab:

@@ -107,7 +107,9 @@ def assert_told(result: Result, *parts: str) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        pytest.param("trian", ["'trian'", "choose one of train, evaluate, dream, report, bench, presets"], id="verb"),
+        pytest.param(
+            "trian", ["'trian'", "choose one of train, evaluate, dream, play, report, bench, presets"], id="verb"
+        ),
         pytest.param("train --preset papre", ["preset is 'papre'", *PRESETS], id="preset"),
         pytest.param("train --preset debug --env.game Pongg", ["env.game is 'Pongg'", "did you mean Pong?"], id="game"),
         pytest.param("train --env.id Nothing-v0", ["env.id is 'Nothing-v0'"], id="environment"),
@@ -148,6 +150,10 @@ def assert_told(result: Result, *parts: str) -> None:
         pytest.param("evaluate", ["no run found", "diamond train"], id="no newest run to score"),
         pytest.param("evaluate nowhere", ["nowhere is not a run"], id="no run to score"),
         pytest.param("dream nowhere --out a.mp4", ["nowhere is not a run"], id="no run to dream"),
+        pytest.param("play nowhere", ["nowhere is not a run"], id="no run to play"),
+        pytest.param("play --port 99999", ["--port 99999", "choose another --port"], id="port"),
+        pytest.param("play --host 256.0.0.1", ["--host 256.0.0.1"], id="host"),
+        pytest.param("play --idle-minutes 0", ["idle_seconds is 0", "positive"], id="limit"),
         pytest.param("report nowhere", ["nowhere is not a run"], id="no run to report"),
         pytest.param("evaluate --episodes 0", ["--episodes is 0: play at least 1"], id="no games"),
         pytest.param("dream --steps 0 --out a.mp4", ["--steps is 0: dream at least 1"], id="no steps"),

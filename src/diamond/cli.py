@@ -105,8 +105,26 @@ class Play:
     """Games at the same time; every page that is opened anew is one."""
     viewers: int = 16
     """Pages that may look at one game."""
-    idle_minutes: float = 30
+    idle_minutes: float = 30.0
     """Minutes without a button or a setting, after which a game is ended."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a dream as a page that plays it without a server, or as ONNX files."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Run folder, published `.pt` file, or its name on the hub, `hf:OWNER/REPO/Game`."""
+    dir: Annotated[Path, tyro.conf.Positional]
+    """Folder to write; it must not hold anything yet."""
+    format: Literal["web", "onnx"] = "web"
+    """A page for any web server with all that it needs, or the networks alone."""
+    half: bool = False
+    """Store the weights with 16 bits: half the size; what is computed with them stays 32 bits wide."""
+    checkpoint: str = "last"
+    """`last`, `best`, or the number of an epoch."""
+    game: str | None = None
+    """Atari game of a published `.pt` file that is not named after it."""
 
 
 @dataclass(frozen=True)
@@ -227,11 +245,31 @@ def play(args: Play) -> None:
     from diamond.play.source import load_source
 
     limits = Limits(args.sessions, args.viewers, 60 * args.idle_minutes)
-    listening = bind(args.host, args.port)
-    source = load_source(args.run, _which(args.checkpoint), args.device, args.game, print)
-    with contextlib.suppress(KeyboardInterrupt):
-        serve(Hall(source, args.seed, limits), listening, lambda address: _announce(source.title, address, args.open))
+    with bind(args.host, args.port) as listening:
+        source = load_source(args.run, _which(args.checkpoint), args.device, args.game, print)
+        hall = Hall(source, args.seed, limits)
+        with contextlib.suppress(KeyboardInterrupt):
+            serve(hall, listening, lambda address: _announce(source.title, address, args.open))
     print(f"{PROGRAM}: ended")
+
+
+def export(args: Export) -> None:
+    """A dream to take along."""
+    from diamond.export.folder import export as write
+    from diamond.export.folder import require_ready
+    from diamond.play.source import load_source
+
+    require_ready(args.dir)
+    source = load_source(args.run, _which(args.checkpoint), "cpu", args.game, print)
+    written = write(source, args.dir, args.format, args.half, print)
+    for name, size in written.sizes.items():
+        difference = written.differences[name]
+        print(f"{name + '.onnx':18} {size / 1e6:5.1f} MB, differs from PyTorch by at most {difference:.1e}")
+    print(f"{args.dir}: {source.title}, {written.dream_bytes / 1e6:.1f} MB", end="")
+    if args.format == "web":
+        print(f" and {(written.total_bytes - written.dream_bytes) / 1e6:.0f} MB of page and runtime")
+        print(f"put it on any web server; to try it: python -m http.server --directory {args.dir}", end="")
+    print()
 
 
 def _announce(title: str, address: str, open_page: bool) -> None:
@@ -287,6 +325,7 @@ VERBS: dict[str, tuple[type, Callable[[Any], None]]] = {
     "evaluate": (Evaluate, evaluate),
     "dream": (Dream, dream),
     "play": (Play, play),
+    "export": (Export, export),
     "report": (Report, report),
     "bench": (Bench, bench),
     "benchmark": (Benchmark, benchmark),

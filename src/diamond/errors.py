@@ -38,3 +38,7 @@ class DiskError(DiamondError):
 
 class DeviceError(DiamondError):
     """The device asked for is not present."""
+
+
+class ExportError(DiamondError):
+    """A dream cannot be exported: a package is missing, the folder is taken, or the result is not what it should be."""

@@ -79,9 +79,9 @@ def test_side_by_side_each_world_has_an_episode_under_the_same_actions(source: S
     for _ in range(5):
         game.advance()
     game.close()
-    real, dream = recorded(source)
-    assert real.origin is not None and dream.origin is not None
-    assert (real.origin.world, dream.origin.world) == ("real", "dream")
+    by_world = {episode.origin.world: episode for episode in recorded(source) if episode.origin is not None}
+    assert by_world.keys() == {"real", "dream"}
+    real, dream = by_world["real"], by_world["dream"]
     assert np.array_equal(real.frames[0], dream.frames[0])
     assert np.array_equal(real.actions, dream.actions)
 
@@ -129,6 +129,17 @@ def test_when_the_disk_refuses_recording_stops_and_the_game_goes_on(source: Sour
     assert not game.settings.recording
     game.advance()
     assert game.picture.newest == before + 1
+
+
+def test_when_the_disk_refuses_nothing_stays_open_to_be_refused_again(source: Source) -> None:
+    game = session(source)
+    game.set("world", "both")
+    game.advance()
+    source.recordings.write_text("a file where the folder should be")
+    with pytest.raises(DiskError):
+        game.set("recording", False)
+    game.set("speed", 30)
+    game.close()
 
 
 def play(source: Source, world: str, steps: int) -> None:

@@ -59,10 +59,11 @@ def record(session: Session, course: Course) -> tuple[list[dict[str, Frame]], li
 def test_the_same_buttons_after_a_rewind_give_the_same_frames(game: Source, world: str) -> None:
     """Bit by bit and number by number, from any frame and over ends of games (in Atari through emulator clones)."""
     session = opened(game, world=world)
-    images, told = record(session, COURSE)
-    for back in (13, 5):
+    course = COURSE if world == "real" or game is CATCH else COURSE[:8]
+    images, told = record(session, course)
+    for back in (len(course) - 1, len(course) - 6):
         session.rewind(back)
-        again = record(session, COURSE[back:])
+        again = record(session, course[back:])
         assert alike(again[0], images[back:])
         assert again[1] == told[back:]
 

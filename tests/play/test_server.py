@@ -241,12 +241,17 @@ def snapshot(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a second, which nothing may change."""
+    return tiny_runs.start(tmp_path_factory.mktemp("play") / "run").path
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_plays_a_run_until_it_is_told_to_end_and_writes_nothing(
-    tmp_path: Path, end: signal.Signals
+    run: Path, tmp_path: Path, end: signal.Signals
 ) -> None:
-    run = tiny_runs.start(tmp_path / "run").path
-    before = snapshot(tmp_path)
+    before = snapshot(run)
     words = [*COMMAND, "play", str(run), "--port", "0", "--device", "cpu"]
     process = subprocess.Popen(
         words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
@@ -266,4 +271,5 @@ def test_the_command_plays_a_run_until_it_is_told_to_end_and_writes_nothing(
         process.kill()
         process.communicate()
     assert (process.returncode, out, err) == (0, "diamond: ended\n", "")
-    assert snapshot(tmp_path) == before
+    assert snapshot(run) == before
+    assert list(tmp_path.iterdir()) == []

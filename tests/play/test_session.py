@@ -24,7 +24,7 @@ from sources import (
 
 from diamond.play.session import Session
 
-COURSE = [BUTTONS[action] for action in (2, 0, 1, 1, 2, 0, 0, 2)]
+COURSE = [BUTTONS[action] for action in (2, 0, 1, 1, 2)]
 
 
 # What decides the frames
@@ -75,7 +75,7 @@ def test_otherwise_the_seed_and_the_games_number_choose_the_start() -> None:
 
     def chosen(seed: int) -> list[int]:
         session, found = opened(SOURCE, seed=seed), []
-        for _ in range(25):
+        for _ in range(15):
             found.append(ends.index(shown(session)["dream"].tobytes()))
             session.reset()
         return found
@@ -136,7 +136,7 @@ def test_the_agents_actions_follow_its_policy_at_the_temperature(temperature: fl
     session = opened(source(with_policy(player(), LOGITS)), world="real", player="agent", temperature=temperature)
     expected = (torch.tensor(LOGITS) / temperature).softmax(0).numpy()
     np.testing.assert_allclose(session.picture.moment.opinion.policy, expected, atol=1e-6)
-    np.testing.assert_allclose(shares(actions(session, 500)), expected, atol=0.06)  # over 2.5 standard deviations
+    np.testing.assert_allclose(shares(actions(session, 250)), expected, atol=0.08)  # over 2.5 standard deviations
 
 
 def test_a_tiny_temperature_takes_the_most_probable_action() -> None:
@@ -146,13 +146,13 @@ def test_a_tiny_temperature_takes_the_most_probable_action() -> None:
 
 def test_chance_takes_every_action_equally_often_whatever_the_agent_thinks() -> None:
     session = opened(source(with_policy(player(), (9.0, 0.0, 0.0))), world="real", player="random")
-    np.testing.assert_allclose(shares(actions(session, 500)), 1 / 3, atol=0.06)
+    np.testing.assert_allclose(shares(actions(session, 250)), 1 / 3, atol=0.08)
 
 
 @pytest.mark.parametrize("who", ["agent", "random"])
 def test_the_seed_decides_what_the_agent_and_chance_do(who: str) -> None:
     def taken(seed: int) -> list[int]:
-        return actions(opened(hand_drawn(), player=who, seed=seed), 20)
+        return actions(opened(SOURCE, world="real", player=who, seed=seed), 12)
 
     assert taken(0) == taken(0) != taken(1)
 

@@ -55,7 +55,7 @@ def assert_refused(error: type[Exception], reason: str, ask: Callable[[Session],
     ],
 )
 def test_bad_settings(name: str, value: Any, reason: str) -> None:
-    assert_refused(ConfigError, reason, lambda session: session.set(name, value))
+    assert_refused(ConfigError, reason, lambda session: session.set(name, value), world="real")
 
 
 @pytest.mark.parametrize("frame", [-1, 3, 10**30])

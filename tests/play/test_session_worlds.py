@@ -183,7 +183,7 @@ def test_what_is_turned_in_play_counts_from_the_next_frame_on() -> None:
     """No frame is made for it, and none is lost."""
     session = opened(hand_drawn())
     film(session, [BUTTONS[2]] * 3)
-    for name, value in (("speed", 60), ("churn", 1.0), ("denoising_steps", 1), ("horizon", 4), ("player", "random")):
+    for name, value in (("speed", 60), ("churn", 1.0), ("denoising_steps", 2), ("horizon", 4), ("player", "random")):
         session.set(name, value)
         assert getattr(session.settings, name) == value
     assert (level(session), session.picture.newest) == (6 * SHADE, 3)
@@ -219,7 +219,7 @@ def test_the_noise_is_as_wide_as_the_player_sets_it() -> None:
 
 def test_denoising_is_shown_only_on_demand_and_where_there_is_any() -> None:
     """A frame that was not denoised just now has none: the first of a dream, one gone back to, one of the real game."""
-    session = opened(SOURCE, world="both")
+    session = opened(SOURCE, world="both", denoising_steps=2)
     plain, full = ["real", "dream"], ["real", "dream", "noise", "step 1", "step 2"]
     session.advance(())
     assert list(shown(session)) == plain

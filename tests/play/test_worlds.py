@@ -227,7 +227,7 @@ def test_a_real_game_is_cut_off_at_its_limit() -> None:
 def test_a_real_game_goes_on_from_any_moment_of_any_game(cfg: EnvConfig) -> None:
     """Also from one of a game with another seed, and after the game has ended and begun anew."""
     game, random = RealGame(make_env(cfg, 1, training=False), 2), np.random.default_rng(0)
-    courses = {seed: random.integers(ACTIONS, size=40).tolist() for seed in (1, 2)}
+    courses = {seed: random.integers(ACTIONS, size=40).tolist() for seed in (1, 2, 3)}
     lines = {seed: play(game, game.begin(seed), courses[seed][:11]) for seed in courses}
     for back in (10, 0, 5):
         for seed, line in lines.items():

@@ -83,10 +83,22 @@ def denoise(
     actions: Int[Tensor, "b n"],
     cfg: DenoiserConfig,
 ) -> Float[Tensor, "b c h w"]:
-    """The expected clean frame on the 256-level pixel grid (EDM equation 7)."""
+    """The expected clean frame on the 256-level pixel grid."""
+    return to_pixel_grid(expected_frame(network, noisy, sigma, context, actions, cfg), truncate=cfg.published)
+
+
+def expected_frame(
+    network: Network,
+    noisy: Float[Tensor, "b c h w"],
+    sigma: Float[Tensor, "b"],
+    context: Float[Tensor, "b n c h w"],
+    actions: Int[Tensor, "b n"],
+    cfg: DenoiserConfig,
+) -> Float[Tensor, "b c h w"]:
+    """The expected clean frame (EDM equation 7)."""
     s = scalings(sigma, cfg)
     output = network(s.in_ * noisy, s.level, s.past * context, actions).float()
-    return to_pixel_grid(s.skip * noisy + s.out * output, truncate=cfg.published)
+    return s.skip * noisy + s.out * output
 
 
 def denoising_loss(

@@ -103,7 +103,8 @@ def _measure_one(source: Source, viewers: int, browser: str | None) -> list[Row]
         port, hall = stack.enter_context(_serving(source, witness))
         stack.enter_context(_browser(browser, port) if browser else _clients(port, "", 1))
         wait_for(1)
-        stack.enter_context(_clients(port, hall.names[0], viewers - 1))
+        if viewers > 1:
+            stack.enter_context(_clients(port, hall.names[0], viewers - 1))
         wait_for(len(times) + WARM_UP)
         first, cpu, started = len(times), time.process_time(), time.perf_counter()
         wait_for(first + FRAMES)

@@ -7,6 +7,7 @@ Axes   t steps | h w 3 image
 """
 
 from collections import deque
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,10 +95,11 @@ class Recorder:
         """Write what is open.
 
         Raises:
-            DiskError: an episode cannot be written.
+            DiskError: an episode cannot be written; the others are, and nothing is open afterwards.
         """
-        for world in list(self._open):
-            self._close(world)
+        with ExitStack() as all_of_them:
+            for world in self._open:
+                all_of_them.callback(self._close, world)
 
     def _place_of(self, moment: DreamMoment | RealMoment) -> tuple[_Take, int] | None:
         return next(((take, step) for recorded, take, step in self._places if recorded is moment), None)

@@ -37,6 +37,8 @@ UNSEEN = 2
 """Frames on their way to a viewer: one being shown while the next travels."""
 MOST_TEXTS = 100
 """Texts waiting for a viewer that does not read, after which it is dropped."""
+MOST_ORDERS = 20
+"""Orders waiting while the model is busy."""
 MEASURED = 30
 """Frames over which the rate is averaged."""
 
@@ -168,16 +170,20 @@ class Room:
             return
         self.last_used = time.monotonic()
         if isinstance(message, Drive):
-            if self._driver not in self.viewers:
+            if self._driver in self.viewers:
+                viewer.tell(self._driving(viewer))
+            else:
                 self._driver = viewer.client
-            self._tell_driver()
+                self._tell_driver()
         elif viewer.client != self._driver:
             viewer.tell(_problem("you are watching: somebody else has the controls"))
         elif isinstance(message, Buttons):
             self._pad.update(message.held, message.pressed)
-        else:
+        elif len(self._orders) < MOST_ORDERS:
             self._orders.append((viewer, message))
             self._news.set()
+        else:
+            viewer.tell(_problem(f"{MOST_ORDERS} orders are waiting to be carried out: give this one again later"))
 
     async def play(self) -> None:
         """Make frames as long as somebody watches; ends when cancelled, or with an error that the viewers are told."""
@@ -233,7 +239,6 @@ class Room:
                 await self._run(self._deed(order))
             except DiamondError as problem:
                 viewer.tell(_problem(str(problem)))
-                continue
             self._tell_settings()
             self._finished.clear()
             await self._publish(begun, None)
@@ -325,9 +330,11 @@ class Room:
         }
 
     def _tell_driver(self) -> None:
-        taken = self._driver in self.viewers
         for viewer in self.viewers.values():
-            viewer.tell({"type": "driver", "driver": viewer.client == self._driver, "taken": taken})
+            viewer.tell(self._driving(viewer))
+
+    def _driving(self, viewer: Viewer) -> dict[str, Any]:
+        return {"type": "driver", "driver": viewer.client == self._driver, "taken": self._driver in self.viewers}
 
     @property
     def _the_session(self) -> Session:

@@ -62,9 +62,9 @@ class Limits:
     sessions: int = 8
     viewers: int = 16
     """Of one session."""
-    idle_seconds: float = 1800
+    idle_seconds: float = 1800.0
     """Without a button or a setting, after which a session is ended."""
-    empty_seconds: float = 300
+    empty_seconds: float = 300.0
     """Without a viewer, likewise; long enough to come back after the network failed."""
 
     def __post_init__(self) -> None:

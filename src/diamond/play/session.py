@@ -127,9 +127,11 @@ class Session:
         Raises:
             DiskError: an episode cannot be written.
         """
-        self._recorder.stop()
-        if self._real is not None:
-            self._real.close()
+        try:
+            self._recorder.stop()
+        finally:
+            if self._real is not None:
+                self._real.close()
 
     @property
     def picture(self) -> Picture:

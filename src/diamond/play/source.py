@@ -11,7 +11,7 @@ from diamond import api
 from diamond.agent import Agent
 from diamond.config import EnvConfig
 from diamond.envs import RealEnv, make_env
-from diamond.errors import DataError, DiamondError, RunError
+from diamond.errors import ConfigError, DataError, DiamondError, RunError
 from diamond.evaluation.fidelity import held_out_segments
 from diamond.frames import to_stored
 from diamond.play.worlds import Past
@@ -62,27 +62,31 @@ def load_source(
         progress: told what takes long.
 
     Raises:
+        ConfigError: a game is named for a run.
         RunError: there is no such run or file, or it has no world model.
         DataError: there are no frames to start from.
         EnvError: starts must be recorded, but the game cannot be had.
     """
     if path is None:
         path = newest_run() if any(RUNS.glob("*/run.json")) else BUNDLED
+    if game is not None and path.is_dir():
+        raise ConfigError(f"--game is {game!r}: {path} is a run and has its own game, leave the option out")
     agent = api.load(path, which, device)
     if game is not None:
         agent.config = replace(agent.config, env=replace(agent.config.env, game=game, id=None))
+    bundled = path.resolve() == BUNDLED.resolve()
     env, missing = agent.config.env, _why_missing(agent.config.env)
     actions = agent.action_meanings or _action_meanings(agent, missing)
     recordings = Path("recordings") / env.name.replace("/", "-")
     if path.is_dir():
-        recordings = recordings if path == BUNDLED else path / "recordings"
+        recordings = recordings if bundled else path / "recordings"
         starts, subtitle = _starts_of_run(path, agent), f"run {path.name}"
     else:
         progress(f"recording some frames of {env.name} to start dreams from")
         starts, subtitle = _record_starts(agent), f"weights {path.name}"
     return Source(
         title=env.name,
-        subtitle="a small run that comes with diamond" if path == BUNDLED else subtitle,
+        subtitle="a small run that comes with diamond" if bundled else subtitle,
         agent=agent,
         actions=actions,
         starts=starts,
@@ -120,7 +124,9 @@ def _starts_of_run(path: Path, agent: Agent) -> tuple[Past, ...]:
     drawn = api.load_starts(path, "cpu")(3 * NUM_STARTS, torch.Generator().manual_seed(0))
     whole = drawn.valid.all(dim=1)  # none that reaches back before a game's first frame
     if not whole.any():
-        raise DataError(f"{path / 'episodes'} holds no {whole.shape[0]} frames of one game: train the run for longer")
+        raise DataError(
+            f"{path / 'episodes'} holds no {drawn.valid.shape[1]} frames of one game: train the run for longer"
+        )
     frames, actions = to_stored(drawn.frames[whole][:NUM_STARTS]), drawn.actions[whole][:NUM_STARTS]
     return _pasts(frames.numpy(), actions.numpy()[:, :-1])
 

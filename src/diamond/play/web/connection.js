@@ -1,8 +1,11 @@
 /*
  * The line to the server: opens the WebSocket, opens it again after it broke, with longer and
- * longer pauses, and gives up where the server said so. Text arrives as objects, frames as buffers.
+ * longer pauses, and gives up where the server said so. Text arrives as objects, frames taken apart.
  * There is never more than one socket, and its listeners go when it goes.
  */
+
+import { decodeFrame } from './protocol.js';
+import { addressOf } from './server.js';
 
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 8000;
@@ -21,7 +24,7 @@ const CLIENT = 'diamond-play:client';
  * Connects, and stays connected until the server ends it.
  * @param {object} listener
  * @param {(message: any) => void} listener.onMessage
- * @param {(frame: ArrayBuffer) => void} listener.onFrame
+ * @param {(frame: import('./protocol.js').Frame) => void} listener.onFrame
  * @param {(state: ConnectionState, text: string) => void} listener.onState text for the player
  * @returns {{send: (message: object) => void, startAgain: () => void}}
  */
@@ -35,7 +38,7 @@ export function openConnection({ onMessage, onFrame, onState }) {
     socket = new WebSocket(sessionAddress(client));
     socket.binaryType = 'arraybuffer';
     socket.addEventListener('message', ({ data }) => {
-      if (typeof data !== 'string') onFrame(data);
+      if (typeof data !== 'string') onFrame(decodeFrame(data));
       else receive(JSON.parse(data));
     });
     socket.addEventListener('close', ({ code, reason }) => {
@@ -77,13 +80,9 @@ export function openConnection({ onMessage, onFrame, onState }) {
 /** Where the server listens, beside this page, with what this page's own address says. */
 function sessionAddress(client) {
   const own = new URLSearchParams(location.search);
-  const address = new URL('session', location.href);
+  const address = addressOf('session');
   address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
-  address.hash = '';
-  address.search = '';
-  for (const name of ['token', 'session']) {
-    if (own.has(name)) address.searchParams.set(name, own.get(name));
-  }
+  if (own.has('session')) address.searchParams.set('session', own.get('session'));
   address.searchParams.set('client', client);
   return address;
 }

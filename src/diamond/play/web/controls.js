@@ -14,6 +14,7 @@ const ANSWER_TAKES = 1000;
 export function createControls(send, tell) {
   const pause = byId('pause');
   const step = byId('step');
+  const record = byId('record');
   const rewinder = createRewinder(send);
   let settings = {};
   let realMissing = null;
@@ -22,6 +23,7 @@ export function createControls(send, tell) {
   const togglePause = () => set('paused', !settings.paused);
   const takeStep = () => settings.paused && send({ type: 'step' });
   const reset = () => send({ type: 'reset' });
+  const toggleRecording = () => !record.hidden && set('recording', !settings.recording);
   const togglePlayer = () => set('player', settings.player === 'human' ? 'agent' : 'human');
 
   function nextWorld() {
@@ -35,6 +37,8 @@ export function createControls(send, tell) {
     for (const radio of radios()) radio.checked = settings[radio.name] === radio.value;
     setText(pause, settings.paused ? 'Play' : 'Pause');
     step.disabled = !settings.paused;
+    setText(byId('record-text'), settings.recording ? 'Recording' : 'Record');
+    record.setAttribute('aria-pressed', String(settings.recording));
     byId('resync').hidden = settings.world !== 'both';
     rewinder.showPaused(settings.paused);
   }
@@ -44,6 +48,7 @@ export function createControls(send, tell) {
   }
   pause.addEventListener('click', togglePause);
   step.addEventListener('click', takeStep);
+  record.addEventListener('click', toggleRecording);
   byId('reset').addEventListener('click', reset);
   byId('resync').addEventListener('click', () => send({ type: 'resync' }));
   byId('drive').addEventListener('click', () => send({ type: 'drive' }));
@@ -53,6 +58,7 @@ export function createControls(send, tell) {
     togglePause,
     takeStep,
     reset,
+    toggleRecording,
     togglePlayer,
     nextWorld,
     back: () => rewinder.move(-1),

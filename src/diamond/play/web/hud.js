@@ -1,6 +1,6 @@
 /*
  * The numbers beside the picture: what the frame's header says, in the page's own words, and the
- * agent's policy as one bar an action, with the action that was taken marked.
+ * agent's policy for the picture shown, as one bar an action.
  */
 
 import { byId, make, numberText, percentText, setText, steadyText } from './page.js';
@@ -45,7 +45,7 @@ export function createHud() {
     };
     for (const [id, text] of Object.entries(texts)) setText(elements.get(id), text);
     setText(byId('viewers'), header.viewers > 1 ? `${header.viewers} viewers` : '');
-    rows.forEach(({ update }, i) => update(header.policy?.[i] ?? null, i === header.action));
+    rows.forEach(({ update }, i) => update(header.policy?.[i] ?? null));
   }
 
   return { start, show };
@@ -57,11 +57,9 @@ function policyRow(name) {
   const bar = make('span', { className: 'bar' }, fill);
   const row = make('li', {}, make('span', { className: 'name', title: name }, name), bar, percent);
 
-  function update(probability, chosen) {
+  function update(probability) {
     fill.style.transform = `scaleX(${probability ?? 0})`;
     setText(percent, percentText(probability));
-    if (chosen) row.setAttribute('aria-current', 'true');
-    else row.removeAttribute('aria-current');
   }
   return { row, update };
 }

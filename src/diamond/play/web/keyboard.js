@@ -31,10 +31,10 @@ const CLICKED = `button, summary, input:not(${TEXT})`;
  * @param {ReturnType<typeof import('./bindings.js').createBindings>} parts.bindings
  * @param {(buttons: Iterable<string>) => void} parts.hold takes what the keys hold
  * @param {Shortcut[]} parts.shortcuts
- * @param {() => boolean} parts.isDriver whether this page plays at all
+ * @param {() => boolean} parts.isPlaying whether keys act in the game at all
  * @returns {{release: () => void}}
  */
-export function createKeyboard({ bindings, hold, shortcuts, isDriver }) {
+export function createKeyboard({ bindings, hold, shortcuts, isPlaying }) {
   /** Keys that went down and are ours until they go up, with the game's button or null. */
   const down = new Map();
 
@@ -63,7 +63,7 @@ export function createKeyboard({ bindings, hold, shortcuts, isDriver }) {
       if (!event.repeat) bind(event);
       return;
     }
-    if (isCommand(event) || !isDriver() || isNeeded(event.target, code)) return;
+    if (isCommand(event) || !isPlaying() || isNeeded(event.target, code)) return;
     const button = bindings.buttonOn(code);
     if (button !== undefined) {
       event.preventDefault();

@@ -13,7 +13,8 @@ import { createHud } from './hud.js';
 import { createKeyboard } from './keyboard.js';
 import { createKeys } from './keys.js';
 import { byId, setText } from './page.js';
-import { decodeFrame } from './protocol.js';
+import { createRecordings } from './recordings.js';
+import { createReplayer } from './replayer.js';
 import { createScreen } from './screen.js';
 import { createSettings } from './settings.js';
 import { createTouch } from './touch.js';
@@ -37,6 +38,8 @@ const screen = createScreen();
 const hud = createHud();
 const controls = createControls(send, tell);
 const settings = createSettings(send, tell);
+const replayer = createReplayer({ tell, onOpen: leaveGame });
+const recordings = createRecordings({ tell, watch: replayer.open });
 const bindings = createBindings();
 const buttons = createButtons(sendButtons);
 
@@ -45,6 +48,7 @@ const shortcuts = [
   { key: 't', code: 'KeyT', label: 'T', text: 'next world', act: controls.nextWorld },
   { key: 'p', code: 'KeyP', label: 'P', text: 'pause or play', act: controls.togglePause },
   { key: 'e', code: 'KeyE', label: 'E', text: 'one picture, while paused', act: controls.takeStep },
+  { key: 'r', code: 'KeyR', label: 'R', text: 'record or stop', act: controls.toggleRecording },
   { key: 'enter', code: 'Enter', label: 'Enter', text: 'a new start', act: controls.reset },
   {
     key: ',',
@@ -68,7 +72,7 @@ const devices = {
     bindings,
     shortcuts,
     hold: (held) => buttons.hold('keyboard', held),
-    isDriver: () => state.driver,
+    isPlaying,
   }),
   gamepads: createGamepads({ bindings, hold: (held) => buttons.hold('gamepads', held) }),
   touch: createTouch((held) => buttons.hold('touch', held)),
@@ -99,10 +103,12 @@ function start(hello) {
   document.title = `${hello.title} – diamond`;
   setText(byId('title'), hello.title);
   setText(byId('subtitle'), hello.subtitle);
+  byId('sharing').hidden = hello.session === null;
   Object.assign(state, { greeted: true, driver: hello.driver });
   releaseButtons();
   bindings.start(hello);
-  for (const part of [hud, controls, settings, devices.touch, keys]) part.start(hello);
+  const parts = [hud, controls, settings, devices.touch, keys, replayer, recordings];
+  for (const part of parts) part.start(hello);
   showSettings(hello.settings);
   showDriver(hello.driver, true);
 }
@@ -112,6 +118,7 @@ function showSettings(news) {
   state.takingOver = false;
   controls.showSettings(news);
   settings.showSettings(news);
+  recordings.showSettings(news);
   if (state.header) hud.show(state.header, news);
 }
 
@@ -128,20 +135,25 @@ function showDriver(driver, taken) {
   devices.touch.showDriver(driver);
 }
 
-function onFrame(buffer) {
-  const frame = decodeFrame(buffer);
+function onFrame(frame) {
   screen.draw(frame);
   send({ type: 'shown', frame: frame.header.frame });
   state.header = frame.header;
   screen.describe(frame.header);
   hud.show(frame.header, state.settings);
   controls.showFrame(frame.header);
+  recordings.showFrame(frame.header);
+}
+
+/** Whether what is pressed acts in the game. */
+function isPlaying() {
+  return state.driver && !replayer.isOpen();
 }
 
 /** Tells the server what is held; a press while somebody else plays takes over from them. */
 function sendButtons(held, pressed) {
   devices.touch.showHeld(held);
-  if (!state.driver) return;
+  if (!isPlaying()) return;
   if (pressed.length > 0 && state.settings.player !== 'human' && !state.takingOver) {
     state.takingOver = true;
     send({ type: 'set', name: 'player', value: 'human' });
@@ -151,6 +163,12 @@ function sendButtons(held, pressed) {
 
 function releaseButtons() {
   for (const device of Object.values(devices)) device.release();
+}
+
+/** Lets go of the game and of a key that is being changed. */
+function leaveGame() {
+  bindings.deliver(null);
+  releaseButtons();
 }
 
 function onState(name, text) {

@@ -1,6 +1,6 @@
 /*
- * What the server says, as types for reading, and how a frame comes: the length of the header (four
- * bytes, little-endian), the header in JSON, then the pixels of each view as rows of RGB.
+ * What the server says, as types for reading, and how pictures come: the length of the header (four
+ * bytes, little-endian), the header in JSON, then the pixels of each picture as rows of RGB.
  */
 
 /**
@@ -18,11 +18,12 @@
  * @property {number} seed
  * @property {number} start -1 where the seed decides
  * @property {boolean} show_denoising
+ * @property {boolean} recording
  */
 
 /**
  * @typedef {object} Hello the first message
- * @property {string} session
+ * @property {?string} session null where nobody else can watch
  * @property {boolean} driver whether this page has the controls
  * @property {string} title
  * @property {string} subtitle
@@ -32,6 +33,7 @@
  * @property {string[]} buttons
  * @property {Object<string, string>} keys from KeyboardEvent's code to button
  * @property {?string} real_missing why there is no real game
+ * @property {string} recordings the folder that recordings go to
  * @property {Settings} settings
  * @property {Object<string, [number, number]>} ranges least and most of each setting
  */
@@ -72,17 +74,53 @@
  */
 
 /**
+ * @typedef {object} Recording what the list says of one
+ * @property {number} number
+ * @property {'real'|'dream'} world
+ * @property {('agent'|'human'|'random')[]} players
+ * @property {?number} parent number of the recording that it branched off
+ * @property {?number} parent_step
+ * @property {number} steps
+ * @property {number} return
+ * @property {'terminated'|'truncated'} ended
+ * @property {[number, number][]} rewards each with the step that it came with, zeros left out
+ */
+
+/**
+ * @typedef {object} Film a recording's pictures
+ * @property {{height: number, width: number, actions: number[], fps: number}} header
+ * @property {Uint8Array[]} pixels of each picture, one more than there are actions
+ */
+
+/**
  * @param {ArrayBuffer} buffer
  * @returns {Frame}
  */
 export function decodeFrame(buffer) {
+  const { header, offset } = decodeHeader(buffer);
+  return { header, pixels: cut(buffer, offset, header.views) };
+}
+
+/**
+ * @param {ArrayBuffer} buffer
+ * @returns {Film}
+ */
+export function decodeFilm(buffer) {
+  const { header, offset } = decodeHeader(buffer);
+  return { header, pixels: cut(buffer, offset, Array(header.frames).fill(header)) };
+}
+
+function decodeHeader(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
-  let offset = 4 + length;
-  const pixels = header.views.map(({ height, width }) => {
-    const view = new Uint8Array(buffer, offset, 3 * height * width);
-    offset += view.length;
-    return view;
+  return { header, offset: 4 + length };
+}
+
+function cut(buffer, offset, sizes) {
+  let end = offset;
+  return sizes.map(({ height, width }) => {
+    const start = end;
+    end += 3 * height * width;
+    return new Uint8Array(buffer, start, end - start);
   });
-  return { header, pixels };
 }

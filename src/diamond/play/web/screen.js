@@ -6,7 +6,8 @@
 
 import { byId, make, numberText, percentText, setText } from './page.js';
 
-const MAIN_VIEWS = new Map([
+/** What the worlds are called. */
+export const WORLDS = new Map([
   ['dream', 'Dream'],
   ['real', 'Real game'],
 ]);
@@ -31,7 +32,7 @@ export function createScreen() {
 
   function arrange(descriptions) {
     views = descriptions.map((view) =>
-      MAIN_VIEWS.has(view.name) ? mainView(view) : stripView(view),
+      WORLDS.has(view.name) ? mainView(view) : stripView(view),
     );
     const large = views.filter((view) => view.describe);
     const small = views.filter((view) => !view.describe);
@@ -55,7 +56,7 @@ export function createScreen() {
 }
 
 function mainView(view) {
-  const title = MAIN_VIEWS.get(view.name);
+  const title = WORLDS.get(view.name);
   const { canvas, draw } = picture(view, title);
   const fields = { steps: 'Step', reward: 'Reward', return: 'Return', termination: 'Ends now' };
   const values = Object.keys(fields).map((name) => make('b', { dataset: { field: name } }));
@@ -85,8 +86,13 @@ function stripView(view) {
   return { figure: make('figure', {}, canvas, make('figcaption', {}, view.name)), draw };
 }
 
-/** A canvas of the view's size, and a function that fills it with RGB pixels. */
-function picture({ name, height, width }, title) {
+/**
+ * A canvas of the view's size, and a function that fills it with RGB pixels.
+ * @param {{name: string, height: number, width: number}} view
+ * @param {string} title
+ * @returns {{canvas: HTMLCanvasElement, draw: (rgb: Uint8Array) => void}}
+ */
+export function picture({ name, height, width }, title) {
   const canvas = make('canvas', { id: `screen-${name.replace(/\W+/g, '-')}`, width, height });
   canvas.setAttribute('role', 'img');
   canvas.setAttribute('aria-label', title);

@@ -1,0 +1,138 @@
+/*
+ * The networks, on WebGPU where the browser has it and they run on it, else on WebAssembly.
+ */
+
+const RUNTIMES = {
+  webgpu: {
+    name: 'WebGPU',
+    module: 'ort.webgpu.bundle.min.js',
+    binary: 'ort-wasm-simd-threaded.asyncify.wasm',
+  },
+  wasm: {
+    name: 'WebAssembly',
+    module: 'ort.wasm.bundle.min.js',
+    binary: 'ort-wasm-simd-threaded.wasm',
+  },
+};
+
+/**
+ * @typedef {import('./world.js').Memory} Memory
+ */
+
+/**
+ * @typedef {object} Models
+ * @property {string} name what they run on
+ * @property {?string} reason why that is not WebGPU
+ * @property {(
+ *   noisy: Float32Array, sigma: number, frames: Float32Array, actions: Int32Array,
+ * ) => Promise<Float32Array>} denoise gives the frame before it is snapped to the 256 levels
+ * @property {(
+ *   frame: Float32Array, action: number, next: Float32Array, memory: Memory,
+ * ) => Promise<{reward: Float32Array, termination: Float32Array, memory: Memory}>} judge
+ * @property {(frame: Float32Array, memory: Memory) =>
+ *   Promise<{logits: Float32Array, value: number, memory: Memory}>} look
+ */
+
+/**
+ * @param {any} facts those of dream.json
+ * @param {ReturnType<typeof import('./files.js').createLoader>} loader
+ * @param {?string} wanted "wasm" to leave WebGPU alone
+ * @returns {Promise<Models>}
+ */
+export async function openModels(facts, loader, wanted) {
+  const names = ['denoiser', 'reward_model', 'actor_critic'];
+  const load = (name) => loader.load(`dream/${name}.onnx`, facts.files[`${name}.onnx`]);
+  const loading = Promise.all(names.map(load));
+  loading.catch(() => {}); // whoever awaits it hears of it
+  let reason = await whyNoWebGPU(wanted);
+  if (reason === null) {
+    try {
+      return await start('webgpu', facts, loader, await loading, reason);
+    } catch (error) {
+      console.warn('WebGPU failed', error);
+      reason = 'WebGPU does not work here';
+    }
+  }
+  return start('wasm', facts, loader, await loading, reason);
+}
+
+async function whyNoWebGPU(wanted) {
+  if (wanted === 'wasm') return 'as the address asks for';
+  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
+  return adapter ? null : 'this browser offers no WebGPU here';
+}
+
+async function start(kind, facts, loader, contents, reason) {
+  const { name, module, binary } = RUNTIMES[kind];
+  const [ort, wasmBinary] = await Promise.all([
+    import(`../runtime/${module}`),
+    loader.load(`runtime/${binary}`, facts.runtime.files[binary]),
+  ]);
+  ort.env.wasm.wasmBinary = wasmBinary;
+  ort.env.wasm.numThreads = 1; // more need headers that most static hosts do not send
+  ort.env.logLevel = 'error';
+  const sessions = [];
+  const options = { executionProviders: [kind], logSeverityLevel: 3 };
+  for (const content of contents) {
+    sessions.push(await ort.InferenceSession.create(content, options));
+  }
+  const models = { name, reason, ...asFunctions(ort, facts, sessions) };
+  await tryOut(facts, models);
+  return models;
+}
+
+function asFunctions(ort, { context_length: length, height, width }, sessions) {
+  const [denoiser, rewardModel, actorCritic] = sessions;
+  const floats = (values, ...shape) => new ort.Tensor('float32', values, shape);
+  const whole = (values, ...shape) => new ort.Tensor('int32', values, shape);
+  const image = (values) => floats(values, 1, 3, height, width);
+  const state = ({ hidden, cell }) => ({
+    hidden: floats(hidden, 1, hidden.length),
+    cell: floats(cell, 1, cell.length),
+  });
+  const memoryIn = ({ next_hidden, next_cell }) => ({
+    hidden: next_hidden.data,
+    cell: next_cell.data,
+  });
+
+  return {
+    async denoise(noisy, sigma, frames, actions) {
+      const inputs = {
+        noisy: image(noisy),
+        sigma: floats(Float32Array.of(sigma), 1),
+        frames: floats(frames, 1, length, 3, height, width),
+        actions: whole(actions, 1, length),
+      };
+      return (await denoiser.run(inputs)).denoised.data;
+    },
+    async judge(frame, action, next, memory) {
+      const inputs = {
+        frame: image(frame),
+        action: whole(Int32Array.of(action), 1),
+        next_frame: image(next),
+        ...state(memory),
+      };
+      const outputs = await rewardModel.run(inputs);
+      const { reward, termination } = outputs;
+      return { reward: reward.data, termination: termination.data, memory: memoryIn(outputs) };
+    },
+    async look(frame, memory) {
+      const outputs = await actorCritic.run({ frame: image(frame), ...state(memory) });
+      const { logits, value } = outputs;
+      return { logits: logits.data, value: value.data[0], memory: memoryIn(outputs) };
+    },
+  };
+}
+
+/** Runs each network once: what a browser cannot do shows here, and later runs are faster. */
+async function tryOut({ context_length: length, height, width, memory }, models) {
+  const size = 3 * height * width;
+  const frame = new Float32Array(size);
+  const blank = (count) => ({ hidden: new Float32Array(count), cell: new Float32Array(count) });
+  const frames = new Float32Array(length * size);
+  const denoised = await models.denoise(frame, 1, frames, new Int32Array(length));
+  const { reward } = await models.judge(frame, 0, frame, blank(memory.reward_model));
+  const { logits } = await models.look(frame, blank(memory.actor_critic));
+  const values = [...denoised, ...reward, ...logits];
+  if (!values.every(Number.isFinite)) throw new Error('what the networks say is not finite');
+}

@@ -1,0 +1,144 @@
+/*
+ * A session in time, as in the package's play/room.py: when the next frame is due, what the page
+ * asks for, and what is measured. There is never a queue of frames or buttons: what is held is read
+ * in the moment a frame is begun.
+ */
+
+import { createPad } from './buttons.js';
+
+/** Frames that the page may still have to draw while the next is made. */
+const UNSEEN = 2;
+
+/** Frames over which the rate is averaged. */
+const MEASURED = 30;
+
+/**
+ * @param {any} facts those of dream.json
+ * @param {Awaited<ReturnType<typeof import('./session.js').createSession>>} session
+ * @param {(message: object) => void} send to the page
+ */
+export function createRoom(facts, session, send) {
+  const pad = createPad(facts.buttons);
+  const orders = [];
+  const clock = new Map(); // of frames that the page has not shown: when their buttons were read
+  let finished = [];
+  let latency = null;
+  let told = session.settings;
+  let isHidden = false;
+  let wake = () => {};
+
+  const deeds = {
+    set: ({ name, value }) => session.set(name, value),
+    step: () => session.advance(pad.read()),
+    reset: () => session.reset(),
+    rewind: ({ to }) => session.rewind(to),
+    start_image: ({ pixels }) => session.startFrom(bytesOf(pixels)),
+  };
+
+  /** Takes a message of the page. */
+  function receive(message) {
+    if (message.type === 'shown') {
+      const begun = clock.get(message.frame);
+      if (begun !== undefined) latency = performance.now() - begun;
+      clock.delete(message.frame);
+    } else if (message.type === 'hidden') {
+      isHidden = message.hidden;
+    } else if (message.type === 'buttons') {
+      pad.update(message.held, message.pressed);
+      return;
+    } else if (message.type in deeds) {
+      orders.push(message);
+    }
+    wake();
+  }
+
+  /** Until something happens, or for some milliseconds. */
+  async function sleep(milliseconds) {
+    let timer;
+    await new Promise((resolve) => {
+      wake = resolve;
+      if (milliseconds !== null) timer = setTimeout(resolve, milliseconds);
+    });
+    clearTimeout(timer);
+    wake = () => {};
+  }
+
+  async function carryOutOrders() {
+    while (orders.length > 0) {
+      const order = orders.shift();
+      const begun = performance.now();
+      try {
+        await deeds[order.type](order);
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+        send({ type: 'problem', message: error.message });
+        continue;
+      }
+      if (session.settings !== told) {
+        told = session.settings;
+        send({ type: 'settings', settings: told });
+      }
+      finished = [];
+      clock.clear();
+      publish(begun, null);
+    }
+  }
+
+  /**
+   * Sends the newest frame.
+   * @param {?number} begun when its buttons were read
+   * @param {?number} due when the next frame is, if it comes by itself
+   */
+  function publish(begun, due) {
+    const now = performance.now();
+    const { header, pixels } = session.picture;
+    const times = {
+      model_ms: begun === null ? null : now - begun,
+      fps: due === null ? null : rate(now),
+      wait_ms: due === null ? null : Math.max(0, due - now),
+      latency_ms: latency,
+      viewers: 1,
+    };
+    if (begun !== null) clock.set(header.frame, begun);
+    send({ type: 'frame', header: { ...header, ...times }, pixels });
+  }
+
+  function rate(now) {
+    finished = [...finished, now].slice(-MEASURED);
+    const span = now - finished[0];
+    return span > 0 ? (1000 * (finished.length - 1)) / span : null;
+  }
+
+  /** Makes frames as long as the page is there. */
+  async function play() {
+    publish(null, null);
+    let due = performance.now();
+    for (;;) {
+      await nextTurn();
+      await carryOutOrders();
+      const now = performance.now();
+      if (session.settings.paused || isHidden || clock.size >= UNSEEN) await sleep(null);
+      else if (now < due) await sleep(due - now);
+      else {
+        const period = 1000 / session.settings.speed;
+        // A frame that is a little late does not delay the next; after a pause the beat begins anew.
+        due = period + (now - due < period ? due : now);
+        await session.advance(pad.read());
+        publish(now, due);
+      }
+    }
+  }
+
+  return { receive, play };
+}
+
+const channel = new MessageChannel();
+
+/** After the messages that came meanwhile; a timer would wait for milliseconds. */
+const nextTurn = () =>
+  new Promise((resolve) => {
+    channel.port1.onmessage = resolve;
+    channel.port2.postMessage(null);
+  });
+
+const bytesOf = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
