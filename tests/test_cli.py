@@ -107,9 +107,7 @@ def assert_told(result: Result, *parts: str) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        pytest.param(
-            "trian", ["'trian'", "choose one of train, evaluate, dream, play, report, bench, presets"], id="verb"
-        ),
+        pytest.param("trian", ["'trian'", "choose one of train, evaluate, dream, play, export, report"], id="verb"),
         pytest.param("train --preset papre", ["preset is 'papre'", *PRESETS], id="preset"),
         pytest.param("train --preset debug --env.game Pongg", ["env.game is 'Pongg'", "did you mean Pong?"], id="game"),
         pytest.param("train --env.id Nothing-v0", ["env.id is 'Nothing-v0'"], id="environment"),
