@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from diamond.arguments import parse
+from diamond.atari100k.command import Benchmark, benchmark
 from diamond.config import Config
 from diamond.errors import ConfigError, DiamondError
 from diamond.options import Bench, Dream, Evaluate, Export, Play, Presets, Report, Train
@@ -70,7 +71,8 @@ def evaluate(args: Evaluate) -> None:
         agent, args.episodes, args.seed, args.mode, args.temperature, args.max_steps, frames, _game_counter()
     )
     if args.json is not None:
-        write_json(args.json, {"game": agent.config.env.name, "trained": summary})
+        trained_by = agent.config.seed if Path(run).is_dir() else None  # a published file does not say
+        write_json(args.json, {"game": agent.config.env.name, "training_seed": trained_by, "trained": summary})
     if args.video is not None and games.first_game is not None:
         write_video(args.video, games.first_game, scale=max(1, 256 // agent.config.env.height))
     print(f"{run}, {agent.config.env.name}: {_score(summary)}")
@@ -183,6 +185,7 @@ VERBS: dict[str, tuple[type, Callable[[Any], None]]] = {
     "export": (Export, export),
     "report": (Report, report),
     "bench": (Bench, bench),
+    "benchmark": (Benchmark, benchmark),
     "presets": (Presets, presets),
 }
 
