@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from diamond.arguments import parse
-from diamond.atari100k.command import Benchmark, benchmark
 from diamond.config import Config
 from diamond.errors import ConfigError, DiamondError
-from diamond.options import Bench, Dream, Evaluate, Export, Play, Presets, Report, Train
+from diamond.options import Bench, Benchmark, Dream, Evaluate, Export, Play, Presets, Report, Train
 from diamond.presets import DEFAULT_PRESET, PRESETS
 from diamond.version import __version__
 
@@ -168,6 +167,26 @@ def bench(args: Bench) -> None:
     if args.json is not None:
         write_json(args.json, measured)
     print("\n".join(benchmarking.table(measured)))
+
+
+def benchmark(args: Benchmark) -> None:
+    """The runs of Atari 100k, or what they came to."""
+    from diamond.atari100k.output import plan_text, require_format, table_text
+    from diamond.files import write_bytes
+
+    require_format(args.what, args.out)
+    if args.what == "plan":
+        if args.results:
+            raise ConfigError(f"{args.results[0]} is given to `plan`, which takes no results: use `table`")
+        text = plan_text(args.games)
+    else:
+        suffix = ".md" if args.out is None else args.out.suffix
+        text = table_text(args.results, args.name, args.methods, args.games, args.seed, args.resamples, suffix)
+    if args.out is None:
+        print(text, end="")
+    else:
+        write_bytes(args.out, text.encode("utf-8"))
+        print(f"{args.what}: {args.out}")
 
 
 def presets(args: Presets) -> None:

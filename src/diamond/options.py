@@ -146,5 +146,27 @@ class Bench:
 
 
 @dataclass(frozen=True)
+class Benchmark:
+    """Atari 100k: plan its 26 x 5 runs, or put results beside 30 published methods, in a table and figures."""
+
+    what: Annotated[Literal["plan", "table"], tyro.conf.Positional]
+    """`plan` writes the runs as JSON; `table` compares results, or the published methods alone."""
+    results: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """Run folders, or files written by `diamond evaluate --json`: one training run of one game each."""
+    out: Path | None = None
+    """File to write: `.json` for a plan; `.md`, `.json` or `.html` for a table. By default text is printed."""
+    name: str = "this run"
+    """What to call these results."""
+    methods: tuple[str, ...] = ()
+    """Published methods to show; by default all."""
+    games: tuple[str, ...] = ()
+    """Games to plan or to compare on; by default all 26."""
+    resamples: int = 2_000
+    """Resamples of the bootstrap behind the intervals."""
+    seed: int = 0
+    """Seed of the bootstrap."""
+
+
+@dataclass(frozen=True)
 class Presets:
     """List the presets of `diamond train`."""
