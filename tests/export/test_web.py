@@ -26,11 +26,12 @@ def source() -> Source:
 
 @pytest.fixture(scope="module")
 def exported(source: Source, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Exported]:
-    """An exported page, with empty files for networks, whose contents do not matter here."""
+    """An exported page without its networks, which do not matter here."""
     folder = tmp_path_factory.mktemp("export") / "page"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(folder_module, "make_graphs", lambda agent, half: {})
-        patch.setattr(folder_module, "differences", lambda *arguments: {})
+        for name in ("differences", "trial"):
+            patch.setattr(folder_module, name, lambda *arguments: {})
         return folder, export(source, folder, "web", half=False, progress=lambda text: None)
 
 

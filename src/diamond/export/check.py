@@ -5,6 +5,8 @@ Both get the same inputs in every call, which are PyTorch's: a difference is tha
 Axes   c h w image | n past frames
 """
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,10 +18,13 @@ from diamond.errors import ExportError
 from diamond.export.graphs import INPUTS, OUTPUTS, Graph, require
 from diamond.frames import slide, to_network, to_pixel_grid
 from diamond.imagination.dream import draw_noise
+from diamond.networks.unet import IMAGE_CHANNELS
 from diamond.play.worlds import Past
 from diamond.training.streams import derive_seed
 
 STEPS = 5
+COMPARED = 64
+"""Values of each output that a page compares."""
 TOLERANCE = {False: 1e-3, True: 5e-2}
 """Greatest difference by whether weights are halved; frames, logits and states all are numbers around 1."""
 
@@ -39,6 +44,27 @@ def differences(
             generator = torch.Generator().manual_seed(derive_seed(0, "check", number))
             _dream(agent, calls, past, steps, generator)
     return {name: call.difference for name, call in calls.items()}
+
+
+@torch.no_grad()
+def trial(agent: Agent, graphs: dict[str, Graph]) -> dict[str, list[float]]:
+    """What each network says of a pattern that a page can make as well, to see whether it computes the same there.
+
+    Value i of the frames is ((7919 i) mod 256) / 127.5 - 1; the newest of them is the noisy frame and the frame, the
+    oldest the next frame. The noise level is 1, actions and memories are 0.
+    """
+    config = agent.config
+    length, size = config.denoiser.context_length, (IMAGE_CHANNELS, config.env.height, config.env.width)
+    pattern = (7919 * torch.arange(length * math.prod(size)) % 256) / 127.5 - 1
+    frames, actions = pattern.reshape(1, length, *size), torch.zeros(1, length, dtype=torch.int32)
+    oldest, newest = frames[:, 0], frames[:, -1]
+    with native.disabled():
+        (denoised,) = graphs["denoiser"].module(newest, torch.ones(1), frames, actions)
+        memory = agent.reward_model.initial_state(1, "cpu")
+        reward, termination, *_ = graphs["reward_model"].module(newest, actions[:, 0], oldest, *memory)
+        logits, *_ = graphs["actor_critic"].module(newest, *agent.actor_critic.initial_state(1, "cpu"))
+    said = {"denoised": denoised, "reward": reward, "termination": termination, "logits": logits}
+    return {name: values.flatten()[:COMPARED].tolist() for name, values in said.items()}
 
 
 def require_agreement(found: dict[str, float], half: bool) -> None:

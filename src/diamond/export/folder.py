@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 
 from diamond.errors import ExportError
-from diamond.export.check import differences, require_agreement
+from diamond.export.check import differences, require_agreement, trial
 from diamond.export.graphs import make_graphs, require
 from diamond.export.runtime import runtime_facts, runtime_files
 from diamond.files import cannot_write, write_bytes, write_json
@@ -110,6 +110,7 @@ def export(source: Source, folder: Path, form: Format, half: bool, progress: Pro
         if form == "web":
             progress("unpacking the runtime")
             facts["runtime"] = runtime_facts()
+            facts["trial"] = trial(source.agent, graphs)
             _write_page(partial)
         for name, content in dream.items():
             write_bytes(inside / name, content)

@@ -11,6 +11,7 @@ Units  frames are float32 in [-1, 1]; actions are int32, those of the last n fra
 """
 
 import contextlib
+import copy
 import importlib
 import logging
 import warnings
@@ -20,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -29,6 +31,7 @@ from diamond.diffusion.edm import expected_frame
 from diamond.errors import ExportError
 from diamond.networks.unet import IMAGE_CHANNELS
 
+CHANNELS_AT_ONCE = 4
 STATE = ("hidden", "cell")
 NEXT_STATE = ("next_hidden", "next_cell")
 INPUTS = {
@@ -96,6 +99,27 @@ class ActorCriticGraph(nn.Module):
         return logits, value, *state
 
 
+class FilledConv(nn.Module):
+    """A convolution whose input is filled up with channels of zeros, to a multiple of four.
+
+    ONNX Runtime's convolution on WebGPU is wrong for some other numbers of channels, 6 and 15 among them
+    (microsoft/onnxruntime, issue 29651).
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        assert conv.groups == 1 and isinstance(conv.padding, tuple) and conv.bias is not None
+        self.missing = -conv.in_channels % CHANNELS_AT_ONCE
+        self.weight = nn.Parameter(F.pad(conv.weight.detach(), (0, 0, 0, 0, 0, self.missing)))
+        self.bias = conv.bias
+        self.stride, self.padding = conv.stride, conv.padding
+
+    def forward(self, x: Float[Tensor, "1 c h w"]) -> Float[Tensor, "1 d h2 w2"]:
+        """Convolve."""
+        x = F.pad(x, (0, 0, 0, 0, 0, self.missing))
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+
+
 @dataclass(frozen=True)
 class Graph:
     """A network both ways."""
@@ -153,7 +177,7 @@ def _examples(agent: Agent) -> dict[str, tuple[Tensor, ...]]:
 
 def _onnx(name: str, module: nn.Module, example: tuple[Tensor, ...], half: bool) -> bytes:
     names: dict[str, Any] = {"input_names": INPUTS[name], "output_names": OUTPUTS[name]}
-    program = torch.onnx.export(module.eval(), example, dynamo=True, verbose=False, **names)
+    program = torch.onnx.export(_with_filled_convolutions(module).eval(), example, dynamo=True, verbose=False, **names)
     assert program is not None
     model = program.model_proto
     # Traces of where each operation comes from: a megabyte, with the folders of whoever exports.
@@ -166,6 +190,16 @@ def _onnx(name: str, module: nn.Module, example: tuple[Tensor, ...], half: bool)
         _halve(model)
     content: bytes = model.SerializeToString()
     return content
+
+
+def _with_filled_convolutions(module: nn.Module) -> nn.Module:
+    """A copy that computes the same."""
+    module = copy.deepcopy(module)
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Conv2d) and child.in_channels % CHANNELS_AT_ONCE:
+                setattr(parent, name, FilledConv(child))
+    return module
 
 
 def _halve(model: Any) -> None:

@@ -15,6 +15,9 @@ const RUNTIMES = {
   },
 };
 
+/** Greatest difference from Python, relative to 1 and the value; rounding makes a hundredth of it. */
+const CLOSE = 0.02;
+
 /**
  * @typedef {import('./world.js').Memory} Memory
  */
@@ -124,15 +127,23 @@ function asFunctions(ort, { context_length: length, height, width }, sessions) {
   };
 }
 
-/** Runs each network once: what a browser cannot do shows here, and later runs are faster. */
-async function tryOut({ context_length: length, height, width, memory }, models) {
+/**
+ * Runs each network once, on a pattern of which Python has written down what they say: what a
+ * browser cannot do shows here, even where it does not know it.
+ */
+async function tryOut({ context_length: length, height, width, memory, trial }, models) {
   const size = 3 * height * width;
-  const frame = new Float32Array(size);
+  const pattern = (_, i) => ((7919 * i) % 256) / 127.5 - 1;
+  const frames = Float32Array.from({ length: length * size }, pattern);
+  const [oldest, newest] = [frames.slice(0, size), frames.slice(-size)];
   const blank = (count) => ({ hidden: new Float32Array(count), cell: new Float32Array(count) });
-  const frames = new Float32Array(length * size);
-  const denoised = await models.denoise(frame, 1, frames, new Int32Array(length));
-  const { reward } = await models.judge(frame, 0, frame, blank(memory.reward_model));
-  const { logits } = await models.look(frame, blank(memory.actor_critic));
-  const values = [...denoised, ...reward, ...logits];
-  if (!values.every(Number.isFinite)) throw new Error('what the networks say is not finite');
+  const said = {
+    denoised: await models.denoise(newest, 1, frames, new Int32Array(length)),
+    ...(await models.judge(newest, 0, oldest, blank(memory.reward_model))),
+    ...(await models.look(newest, blank(memory.actor_critic))),
+  };
+  for (const [name, expected] of Object.entries(trial)) {
+    const isClose = (value, i) => Math.abs(said[name][i] - value) <= CLOSE * (1 + Math.abs(value));
+    if (!expected.every(isClose)) throw new Error(`${name} is not what it is in Python`);
+  }
 }
