@@ -73,8 +73,8 @@ class Play:
     """Play a dream in the browser; with no run of your own, a small one that comes with the package."""
 
     run: Annotated[Path | None, tyro.conf.Positional] = None
-    """Run folder, published `.pt` file or its name on the hub, `hf:OWNER/REPO/Game`; by default the newest run, else the
-    one that comes with the package."""
+    """Run folder, published `.pt` file or its name on the hub, `hf:OWNER/REPO/Game`; by default the newest run, else
+    the one that comes with the package."""
     host: str = "127.0.0.1"
     """Address to listen on; with any but this machine's own, pages need the token in the printed address."""
     port: int = 8000
