@@ -107,11 +107,7 @@ def assert_told(result: Result, *parts: str) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        pytest.param(
-            "trian",
-            ["'trian'", "choose one of train, evaluate, dream, play, export, "],
-            id="verb",
-        ),
+        pytest.param("trian", ["'trian'", "choose one of train, evaluate, dream, play, export, report"], id="verb"),
         pytest.param("train --preset papre", ["preset is 'papre'", *PRESETS], id="preset"),
         pytest.param("train --preset debug --env.game Pongg", ["env.game is 'Pongg'", "did you mean Pong?"], id="game"),
         pytest.param("train --env.id Nothing-v0", ["env.id is 'Nothing-v0'"], id="environment"),
@@ -402,7 +398,9 @@ def test_verbs_take_the_newest_run(cli: Cli, run: Path) -> None:
     shutil.copytree(run, Path("runs") / "mine")
     scored = cli("evaluate", "--episodes", "3", "--mode", "greedy", "--max-steps", "5", "--json", "scores.json")
     assert re.fullmatch(r"runs.mine, diamond/Catch-v0: mean return \S+ \[.*\] \(95 % interval, 3 games\)\n", scored.out)
-    scores = json.loads(Path("scores.json").read_text(encoding="utf-8"))["trained"]
+    record = json.loads(Path("scores.json").read_text(encoding="utf-8"))
+    assert record["training_seed"] == RunFolder.open(run).config.seed
+    scores = record["trained"]
     assert (scores["n"], scores["mode"], scores["max_episode_steps"]) == (3, "greedy", 5)
 
     dreamed = cli("dream", "--steps", "4", "--out", "dream.mp4")

@@ -12,7 +12,7 @@ from typing import Any
 from diamond.arguments import parse
 from diamond.config import Config
 from diamond.errors import ConfigError, DiamondError
-from diamond.options import Bench, Dream, Evaluate, Export, Play, Presets, Report, Train
+from diamond.options import Bench, Benchmark, Dream, Evaluate, Export, Play, Presets, Report, Train
 from diamond.presets import DEFAULT_PRESET, PRESETS
 from diamond.version import __version__
 
@@ -70,7 +70,8 @@ def evaluate(args: Evaluate) -> None:
         agent, args.episodes, args.seed, args.mode, args.temperature, args.max_steps, frames, _game_counter()
     )
     if args.json is not None:
-        write_json(args.json, {"game": agent.config.env.name, "trained": summary})
+        trained_by = agent.config.seed if Path(run).is_dir() else None  # a published file does not say
+        write_json(args.json, {"game": agent.config.env.name, "training_seed": trained_by, "trained": summary})
     if args.video is not None and games.first_game is not None:
         write_video(args.video, games.first_game, scale=max(1, 256 // agent.config.env.height))
     print(f"{run}, {agent.config.env.name}: {_score(summary)}")
@@ -168,6 +169,26 @@ def bench(args: Bench) -> None:
     print("\n".join(benchmarking.table(measured)))
 
 
+def benchmark(args: Benchmark) -> None:
+    """The runs of Atari 100k, or what they came to."""
+    from diamond.atari100k.output import plan_text, require_format, table_text
+    from diamond.files import write_bytes
+
+    require_format(args.what, args.out)
+    if args.what == "plan":
+        if args.results:
+            raise ConfigError(f"{args.results[0]} is given to `plan`, which takes no results: use `table`")
+        text = plan_text(args.games)
+    else:
+        suffix = ".md" if args.out is None else args.out.suffix
+        text = table_text(args.results, args.name, args.methods, args.games, args.seed, args.resamples, suffix)
+    if args.out is None:
+        print(text, end="")
+    else:
+        write_bytes(args.out, text.encode("utf-8"))
+        print(f"{args.what}: {args.out}")
+
+
 def presets(args: Presets) -> None:
     """Names and meanings."""
     for name, make in PRESETS.items():
@@ -183,6 +204,7 @@ VERBS: dict[str, tuple[type, Callable[[Any], None]]] = {
     "export": (Export, export),
     "report": (Report, report),
     "bench": (Bench, bench),
+    "benchmark": (Benchmark, benchmark),
     "presets": (Presets, presets),
 }
 

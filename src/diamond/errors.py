@@ -24,6 +24,10 @@ class DataError(DiamondError):
     """An episode or start segment is damaged or does not fit the environment."""
 
 
+class ResultsError(DiamondError):
+    """Results of runs cannot be compared: a file is missing or damaged, or there are too few."""
+
+
 class TrainingError(DiamondError):
     """Training cannot go on: a loss is not finite."""
 

@@ -37,7 +37,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file a human can read; see `write_atomic`."""
-    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8"))
+    write_bytes(path, json_text(value).encode("utf-8"))
+
+
+def json_text(value: Any) -> str:
+    """JSON a human can read."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def cannot_write(path: Path, error: OSError) -> DiskError:

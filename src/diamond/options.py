@@ -73,7 +73,8 @@ class Play:
     """Play a dream in the browser; with no run of your own, a small one that comes with the package."""
 
     run: Annotated[Path | None, tyro.conf.Positional] = None
-    """Run folder or published `.pt` file; by default the newest run, else the one that comes with the package."""
+    """Run folder, published `.pt` file or its name on the hub, `hf:OWNER/REPO/Game`; by default the newest run, else
+    the one that comes with the package."""
     host: str = "127.0.0.1"
     """Address to listen on; with any but this machine's own, pages need the token in the printed address."""
     port: int = 8000
@@ -143,6 +144,28 @@ class Bench:
     """Checkout of the published code (github.com/eloialonso/diamond at 5bcd159) to time in alternation."""
     reference_python: str | None = None
     """Python interpreter for it; by default this one."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Atari 100k: plan its 26 x 5 runs, or put results beside 30 published methods, in a table and figures."""
+
+    what: Annotated[Literal["plan", "table"], tyro.conf.Positional]
+    """`plan` writes the runs as JSON; `table` compares results, or the published methods alone."""
+    results: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """Run folders, or files written by `diamond evaluate --json`: one training run of one game each."""
+    out: Path | None = None
+    """File to write: `.json` for a plan; `.md`, `.json` or `.html` for a table. By default text is printed."""
+    name: str = "this run"
+    """What to call these results."""
+    methods: tuple[str, ...] = ()
+    """Published methods to show; by default all."""
+    games: tuple[str, ...] = ()
+    """Games to plan or to compare on; by default all 26."""
+    resamples: int = 2_000
+    """Resamples of the bootstrap behind the intervals."""
+    seed: int = 0
+    """Seed of the bootstrap."""
 
 
 @dataclass(frozen=True)

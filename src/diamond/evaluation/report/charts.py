@@ -160,6 +160,45 @@ def bar_chart(
     return _svg(draw, 62.0 + 38.0 * len(bars), description)
 
 
+def interval_chart(
+    bars: Sequence[Bar],
+    x_label: str,
+    description: str,
+    *,
+    mark: float | None = None,
+    limits: tuple[float, float] | None = None,
+) -> Html:
+    """Many figures with their intervals, one narrow row each, first one on top.
+
+    Args:
+        mark: a dashed vertical line.
+        limits: ends of the x axis; by default it begins at zero.
+    """
+
+    def draw(axes: Axes) -> None:
+        for row, bar in enumerate(bars):
+            colour = _STAND_INS[bar.colour]
+            if bar.low is not None and bar.high is not None:
+                axes.plot([bar.low, bar.high], [row, row], color=colour, linewidth=6, alpha=0.35)
+            axes.plot([bar.mean] * 2, [row - 0.34, row + 0.34], color=colour, linewidth=2.2)
+        if mark is not None:
+            axes.axvline(mark, color=_STAND_INS["soft"], linewidth=1, linestyle=(0, (2, 2)))
+        if limits is not None:
+            axes.set_xlim(*limits)
+        else:
+            axes.set_xlim(left=min(0.0, axes.get_xlim()[0]) if any((bar.low or bar.mean) < 0 for bar in bars) else 0.0)
+        axes.set_ylim(len(bars) - 0.4, -0.6)
+        axes.set_yticks(range(len(bars)), [bar.label for bar in bars], fontsize=9)
+        for tick, bar in zip(axes.get_yticklabels(), bars, strict=True):
+            tick.set_color(_STAND_INS["soft" if bar.colour == "grey" else "ink"])
+        axes.grid(axis="x", color=_STAND_INS["rule"], linewidth=0.8)
+        axes.set_xlabel(x_label)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
+
+    return _svg(draw, 42.0 + 15.0 * len(bars), description)
+
+
 def _scale(axes: Axes, logarithmic: bool) -> None:
     if logarithmic:
         axes.set_yscale("log")

@@ -92,6 +92,7 @@ table.narrow{width:auto;min-width:min(100%,34rem)}
 thead th{color:var(--soft);font-weight:400;font-size:.8rem;border-bottom-color:var(--soft);white-space:nowrap}
 th:last-child,td:last-child{padding-right:0}
 .number{text-align:right;white-space:nowrap}
+.number small{display:block;color:var(--soft);font-size:.78rem}
 .missing{color:var(--soft);font-size:.92rem;border-left:3px solid var(--rule);padding:.1rem 0 .1rem .9rem}
 code{font:.88em ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
 details{margin:1rem 0}
