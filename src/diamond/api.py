@@ -61,7 +61,7 @@ def load(path: Path | str | None = None, which: Which = "last", device: str = "a
     """
     target = parse_device(device)
     if path is None:
-        path = newest_run()
+        path = newest_run(usable=True)
     path = hub.fetch(path) if hub.is_name(path) else Path(path)
     if path.is_file():
         return load_published(path).to(target)
@@ -84,7 +84,7 @@ def load_starts(path: Path | str | None = None, device: str = "auto") -> StartSo
         RunError: there is no such run.
         DataError: it has no finished episode, or one is damaged.
     """
-    run = RunFolder.open(newest_run() if path is None else Path(path))
+    run = RunFolder.open(newest_run(usable=True) if path is None else Path(path))
     folder, env = EpisodeFolder(run.episodes), run.config.env
     episodes = [(index, folder.read(index)) for index in folder.indices()]
     if not episodes:
@@ -113,7 +113,7 @@ def dream(
     Raises:
         RunError, DataError, DeviceError: see `load` and `load_starts`.
     """
-    path = newest_run() if path is None else Path(path)
+    path = newest_run(usable=True) if path is None else Path(path)
     agent = load(path, which, device)
     world = WorldModel.of(agent.denoiser, agent.reward_model, agent.config)
     return WorldModelEnv(world, load_starts(path, device), agent.num_actions, num_envs, horizon, seed)

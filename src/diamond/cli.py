@@ -11,7 +11,7 @@ from typing import Any
 
 from diamond.arguments import parse
 from diamond.config import Config
-from diamond.errors import ConfigError, DiamondError
+from diamond.errors import ConfigError, DataError, DiamondError, DiskError, TrainingError
 from diamond.options import Bench, Benchmark, Dream, Evaluate, Export, Play, Presets, Report, Train
 from diamond.presets import DEFAULT_PRESET, PRESETS
 from diamond.version import __version__
@@ -38,12 +38,11 @@ def train(args: Train) -> None:
     try:
         run = run_training(config, path, args.resume is not None, progress)
         evaluation = api.finish(run, progress.message, config.compute.device)
-    except (KeyboardInterrupt, DiamondError) as stopped:
-        hint = _last_checkpoint(path)
-        if isinstance(stopped, DiamondError):
-            raise type(stopped)(f"{stopped}{hint}") from stopped
-        print(f"{PROGRAM}: stopped{hint}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: stopped{_last_checkpoint(path)}", file=sys.stderr)
         raise SystemExit(130) from None
+    except (DataError, DiskError, TrainingError) as stopped:  # what can befall a run that has begun
+        raise type(stopped)(f"{stopped}{_last_checkpoint(path)}") from stopped
     _print_scores(evaluation)
     _print_cost(evaluation["cost"])
     print(f"report: {run.path / 'report.html'}")
@@ -58,7 +57,7 @@ def evaluate(args: Evaluate) -> None:
 
     if args.episodes < 1:
         raise ConfigError(f"--episodes is {args.episodes}: play at least 1")
-    which, run = _which(args.checkpoint), args.run or newest_run()
+    which, run = _which(args.checkpoint), args.run or newest_run(usable=True)
     agent = api.load(run, which, args.device)
     if args.game is not None:
         env = dataclasses.replace(agent.config.env, game=args.game, id=None)
@@ -86,13 +85,16 @@ def dream(args: Dream) -> None:
     if args.steps < 1:
         raise ConfigError(f"--steps is {args.steps}: dream at least 1")
     _require_writable(args.out)
-    which, run = _which(args.checkpoint), args.run or newest_run()
+    if args.out.suffix != ".mp4":
+        raise ConfigError(f"--out is {str(args.out)!r}: give a file that ends in .mp4")
+    which, run = _which(args.checkpoint), args.run or newest_run(usable=True)
     agent = api.load(run, which, args.device)
     recording = api.record_real(agent, args.seed, max(api.RECORDED_STEPS, 2 * args.steps), num_envs=4)
     real, dreamed = api.real_beside_dream(agent, recording, args.steps, args.seed)
     scale = max(1, 256 // agent.config.env.height)
     write_video(args.out, side_by_side(real, dreamed, scale=scale), api.FRAMES_PER_SECOND)
-    print(f"{args.out}: {len(real)} steps of {agent.config.env.name}, real beside dreamed by {run}")
+    why = "" if len(real) == args.steps else ", no game that was recorded lasts longer"
+    print(f"{args.out}: {len(real)} steps of {agent.config.env.name}, real beside dreamed by {run}{why}")
 
 
 def play(args: Play) -> None:
@@ -142,7 +144,8 @@ def report(args: Report) -> None:
     from diamond.training.run_folder import newest_run
 
     runs = list(args.runs) or [newest_run()]
-    out = args.out if args.out is not None else runs[0] / "report.html"
+    # One run's own page stays as it is when it is compared with others.
+    out = args.out or (runs[0] if len(runs) == 1 else runs[0].parent) / "report.html"
     print(f"report: {build_report(runs, out)}")
 
 

@@ -122,7 +122,7 @@ class Report:
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     """Run folders; by default the newest run."""
     out: Path | None = None
-    """Page to write; by default `report.html` in the first run's folder."""
+    """Page to write; by default `report.html` in the run's folder, of several runs beside the first one's folder."""
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ MOST_TEXTS = 100
 """Texts waiting for a viewer that does not read, after which it is dropped."""
 MOST_ORDERS = 20
 """Orders waiting while the model is busy."""
+ENDING_FRAMES = 8
+"""For how many frames the last picture of a game stays: half a second at the usual speed."""
 MEASURED = 30
 """Frames over which the rate is averaged."""
 
@@ -217,11 +219,13 @@ class Room:
             else:
                 period = 1 / self._settings.speed
                 # A frame that is a little late does not delay the next; after a long pause the beat begins anew.
-                due = period + (due if now - due < period else now)
-                await self._advance(due)
+                due = await self._advance(due if now - due < period else now, period)
 
-    async def _advance(self, due: float) -> None:
-        """One frame: the buttons are read now, and what they lead to is sent as soon as it is there."""
+    async def _advance(self, beat: float, period: float) -> float:
+        """One frame: the buttons are read now, and what they lead to is sent as soon as it is there.
+
+        Returns when the next one is due: `period` seconds after `beat`, or later if a game is over, for that to be seen.
+        """
         session, begun = self._the_session, time.perf_counter()
         held = self._pad.read()
         try:
@@ -229,7 +233,9 @@ class Room:
         except DiamondError as problem:
             self._tell_all(_problem(str(problem)))
             self._tell_settings()
+        due = beat + period * (ENDING_FRAMES if session.picture.is_over else 1)
         await self._publish(begun, due)
+        return due
 
     async def _carry_out_orders(self) -> None:
         while self._orders:

@@ -316,8 +316,9 @@ def bind(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
+        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
         raise ConfigError(
-            f"cannot listen on --host {host} --port {port} ({error}): choose another --port, 0 for any that is free"
+            f"cannot listen on --host {host} --port {port} ({reason}): choose another --port, 0 for any that is free"
         ) from None
 
 

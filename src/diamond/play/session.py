@@ -96,6 +96,11 @@ class Picture:
     newest: int
     views: tuple[View, ...]
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it is the last of a game, or of a dream."""
+        return any(view.tally is not None and view.tally.ended is not None for view in self.views)
+
 
 class Session:
     """One game.

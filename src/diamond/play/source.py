@@ -1,5 +1,6 @@
 """What is played: the networks, real frames that dreams start from, and the real game where it can be had."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from diamond.errors import ConfigError, DataError, DiamondError, RunError
 from diamond.evaluation.fidelity import held_out_segments
 from diamond.frames import to_stored
 from diamond.play.worlds import Past
-from diamond.training.run_folder import RUNS, newest_run
+from diamond.training.run_folder import newest_run
 
 BUNDLED = Path(__file__).parent / "bundled"
 """A small run that comes with the package, so that there is something to play at once."""
@@ -68,7 +69,9 @@ def load_source(
         EnvError: starts must be recorded, but the game cannot be had.
     """
     if path is None:
-        path = newest_run() if any(RUNS.glob("*/run.json")) else BUNDLED
+        path = BUNDLED
+        with contextlib.suppress(RunError):
+            path = newest_run(usable=True)
     if game is not None and path.is_dir():
         raise ConfigError(f"--game is {game!r}: {path} is a run and has its own game, leave the option out")
     agent = api.load(path, which, device)

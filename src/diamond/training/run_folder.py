@@ -91,7 +91,8 @@ class RunFolder:
             RunError: it is not a run, is damaged, or was made by a newer release.
         """
         if not (path / "run.json").is_file():
-            raise RunError(f"{path} is not a run: give a folder made by `diamond train` (it holds run.json)")
+            hint = "it holds run.json" if path.exists() else "nothing is there now"
+            raise RunError(f"{path} is not a run: give a folder made by `diamond train` ({hint})")
         facts = read_json(path / "run.json")
         version = facts.get("format")
         if not isinstance(version, int):
@@ -165,16 +166,21 @@ def new_run_path(config: Config) -> Path:
     return path
 
 
-def newest_run() -> Path:
+def newest_run(usable: bool = False) -> Path:
     """The run under `runs/` that was started last.
+
+    Args:
+        usable: leave out those that hold no checkpoint.
 
     Raises:
         RunError: there is none.
     """
     found = sorted(RUNS.glob("*/run.json"), key=lambda file: (file.stat().st_mtime, file.parent.name))
-    if not found:
-        raise RunError(f"no run found in {RUNS.resolve()}: name one, or make one with `diamond train`")
-    return found[-1].parent
+    runs = [file.parent for file in found if not usable or any((file.parent / "checkpoints").glob("epoch-*"))]
+    if not runs:
+        what = f"no run with a checkpoint in {RUNS.resolve()}" if found else f"no run found in {RUNS.resolve()}"
+        raise RunError(f"{what}: name one, or make one with `diamond train`")
+    return runs[-1]
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -16,7 +16,6 @@ const ENDINGS = new Map([
   ['truncated', 'Time is up'],
   ['horizon', 'End of the dream'],
 ]);
-const ENDING_LASTS = 800;
 
 /**
  * @returns {{
@@ -112,28 +111,15 @@ export function picture({ name, height, width }, title) {
   return { canvas, draw };
 }
 
-/** The sign over a picture whose game is over: as long as that picture stays, or a moment. */
+/** The sign over a picture whose game is over. */
 function endingSign() {
   const sign = make('p', { className: 'ending', hidden: true });
-  let shownUntil = 0;
-  let timer = 0;
 
   function show(ended) {
-    if (ended) {
-      clearTimeout(timer);
-      timer = 0;
-      setText(sign, ENDINGS.get(ended) ?? ended);
-      sign.dataset.ended = ended;
-      sign.hidden = false;
-      shownUntil = performance.now() + ENDING_LASTS;
-    } else if (!sign.hidden && !timer) {
-      timer = setTimeout(hide, Math.max(0, shownUntil - performance.now()));
-    }
-  }
-
-  function hide() {
-    timer = 0;
-    sign.hidden = true;
+    sign.hidden = !ended;
+    if (!ended) return;
+    setText(sign, ENDINGS.get(ended) ?? ended);
+    sign.dataset.ended = ended;
   }
   return { sign, show };
 }

@@ -9,6 +9,9 @@ import { createPad } from './buttons.js';
 /** Frames that the page may still have to draw while the next is made. */
 const UNSEEN = 2;
 
+/** For how many frames the last picture of a game stays: half a second at the usual speed. */
+const ENDING_FRAMES = 8;
+
 /** Frames over which the rate is averaged. */
 const MEASURED = 30;
 
@@ -122,8 +125,10 @@ export function createRoom(facts, session, send) {
       else {
         const period = 1000 / session.settings.speed;
         // A frame that is a little late does not delay the next; after a pause the beat begins anew.
-        due = period + (now - due < period ? due : now);
+        const beat = now - due < period ? due : now;
         await session.advance(pad.read());
+        const isOver = session.picture.header.views.some(({ ended }) => ended);
+        due = beat + period * (isOver ? ENDING_FRAMES : 1);
         publish(now, due);
       }
     }
