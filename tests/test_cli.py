@@ -155,6 +155,7 @@ def assert_told(result: Result, *parts: str) -> None:
         pytest.param("report nowhere", ["nowhere is not a run"], id="no run to report"),
         pytest.param("evaluate --episodes 0", ["--episodes is 0: play at least 1"], id="no games"),
         pytest.param("dream --steps 0 --out a.mp4", ["--steps is 0: dream at least 1"], id="no steps"),
+        pytest.param("dream --out a.gif", ["--out is 'a.gif'", ".mp4"], id="a film of another kind"),
         pytest.param("evaluate --checkpoint newest", ["--checkpoint is 'newest': give last, best or"], id="checkpoint"),
         pytest.param("evaluate --mode random", ["--mode", "('sampled', 'greedy')"], id="mode"),
         pytest.param("presets more", ["Unrecognized", "more"], id="presets take nothing"),
@@ -409,6 +410,7 @@ def test_verbs_take_the_newest_run(cli: Cli, run: Path) -> None:
 
     assert cli("report", "--out", "page.html").out == "report: page.html\n"
     assert "<html" in Path("page.html").read_text(encoding="utf-8")
+    assert cli("report", "runs/mine", "runs/mine").out == f"report: {Path('runs/report.html')}\n"
 
 
 def test_without_a_verb_the_verbs_are_told(cli: Cli) -> None:

@@ -204,6 +204,20 @@ def test_the_newest_run_is_the_one_started_last(tmp_path: Path, monkeypatch: pyt
     assert newest_run() == Path("runs") / "c"
 
 
+def test_a_run_without_a_checkpoint_does_not_stand_in_the_way_of_one_that_can_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for age, name in ((20, "good"), (10, "aborted")):
+        create(Path("runs") / name)
+        os.utime(Path("runs") / name / "run.json", (1_000 - age, 1_000 - age))
+    with pytest.raises(RunError, match="no run with a checkpoint in .*runs: name one"):
+        newest_run(usable=True)
+    (Path("runs") / "good/checkpoints/epoch-000001").mkdir(parents=True)
+    assert newest_run(usable=True) == Path("runs") / "good"
+    assert newest_run() == Path("runs") / "aborted"
+
+
 def test_new_runs_get_free_places_with_telling_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     paths = []
