@@ -109,7 +109,7 @@ def serving(
 ) -> Iterator[Served]:
     """The real server on a free port, in a thread of its own; it must neither fail nor complain."""
     listening = bind(host, 0)
-    server, address = make_server(Hall(source or catch_source(), seed, limits or Limits()), listening)
+    server, address = make_server(Hall(lambda: source or catch_source(), seed, limits or Limits()), listening)
     served, failures = Served(address, server), []
 
     def run() -> None:

@@ -104,10 +104,10 @@ def play(args: Play) -> None:
 
     limits = Limits(args.sessions, args.viewers, 60 * args.idle_minutes)
     with bind(args.host, args.port) as listening:
-        source = load_source(args.run, _which(args.checkpoint), args.device, args.game, print)
-        hall = Hall(source, args.seed, limits)
+        which = _which(args.checkpoint)
+        hall = Hall(lambda: load_source(args.run, which, args.device, args.game, print), args.seed, limits)
         with contextlib.suppress(KeyboardInterrupt):
-            serve(hall, listening, lambda address: _announce(source.title, address, args.open))
+            serve(hall, listening, lambda address: _announce(hall.source.title, address, args.open))
     print(f"{PROGRAM}: ended")
 
 

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 from websockets.asyncio.client import connect
 
 from diamond.agent import Agent
@@ -30,6 +32,7 @@ from diamond.compute import choose_device
 from diamond.config import Config
 from diamond.envs import make_env
 from diamond.errors import DiamondError
+from diamond.networks.reward_termination import RewardTerminationModel
 from diamond.play.room import Witness
 from diamond.play.server import Hall, Limits, bind, make_server
 from diamond.play.source import Source
@@ -56,19 +59,20 @@ def measure(config: Config, viewers: tuple[int, ...], progress: Callable[[str], 
     Raises:
         DiamondError: no frame came for a long time.
     """
-    source, rows = untrained(config), []
+    rows: list[Row] = []
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     for count in viewers:
         progress(f"playing {FRAMES} frames for {count} {'viewer' if count == 1 else 'viewers'}")
-        rows += _measure_one(source, count, browser)
+        rows += _measure_one(config, count, browser)
     return [origin(config.seed) | row for row in rows]
 
 
 def untrained(config: Config) -> Source:
-    """A world model that has learned nothing, to be timed; it starts from noise."""
+    """A world model that has learned nothing, to be timed; it starts from noise and dreams without end."""
     with closing(make_env(config.env, 1, training=False)) as env:
         meanings = env.action_meanings
     agent = Agent.create(config, len(meanings), config.seed, meanings).to(choose_device(config.compute))
+    _never_end(agent.reward_model)
     size = (config.denoiser.context_length, config.env.height, config.env.width, 3)
     frames = np.random.default_rng(config.seed).integers(0, 256, size, np.uint8)
     start = Past(tuple(frames), (0,) * (len(frames) - 1))
@@ -85,7 +89,18 @@ def untrained(config: Config) -> Source:
     )
 
 
-def _measure_one(source: Source, viewers: int, browser: str | None) -> list[Row]:
+@torch.no_grad()
+def _never_end(model: RewardTerminationModel) -> None:
+    """A game that is over would be waited for."""
+    first, last = model.head[0], model.head[-1]
+    assert isinstance(first, nn.Linear) and isinstance(last, nn.Linear)
+    first.bias.fill_(10.0)  # what the last layer sees is positive then
+    goes_on, ends = last.weight[-2], last.weight[-1]
+    goes_on.fill_(1.0)
+    ends.fill_(-1.0)
+
+
+def _measure_one(config: Config, viewers: int, browser: str | None) -> list[Row]:
     times: list[tuple[float, float]] = []
     news = threading.Event()
 
@@ -100,7 +115,7 @@ def _measure_one(source: Source, viewers: int, browser: str | None) -> list[Row]
                 raise DiamondError(f"no frame for {PATIENCE:.0f} s: check that {browser} runs without a screen")
 
     with ExitStack() as stack:
-        port, hall = stack.enter_context(_serving(source, witness))
+        port, hall = stack.enter_context(_serving(config, witness))
         stack.enter_context(_browser(browser, port) if browser else _clients(port, "", 1))
         wait_for(1)
         if viewers > 1:
@@ -124,10 +139,10 @@ def _measure_one(source: Source, viewers: int, browser: str | None) -> list[Row]
 
 
 @contextmanager
-def _serving(source: Source, witness: Witness) -> Iterator[tuple[int, Hall]]:
+def _serving(config: Config, witness: Witness) -> Iterator[tuple[int, Hall]]:
     """A server in a thread of its own: its port and its rooms."""
     listening = bind("127.0.0.1", 0)
-    hall = Hall(source, 0, Limits(), witness)
+    hall = Hall(lambda: untrained(config), config.seed, Limits(), witness)
     server, _ = make_server(hall, listening)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

@@ -78,17 +78,28 @@ class Hall:
     """All rooms of a server.
 
     Args:
-        source: what is played.
+        load: makes what is played.
         seed: of new sessions.
         limits: what strangers may use up.
         witness: see `Witness`.
+
+    Raises:
+        DiamondError: what `load` raises.
     """
 
-    def __init__(self, source: Source, seed: int, limits: Limits, witness: Witness = lambda *times: None) -> None:
-        self.source, self.limits = source, limits
-        self._settings, self._witness = Settings.of(source.agent.config.sampler, seed), witness
-        # One thread: a second game would only take the processor from the first.
+    def __init__(
+        self, load: Callable[[], Source], seed: int, limits: Limits, witness: Witness = lambda *times: None
+    ) -> None:
+        # One thread does all that PyTorch does, from the beginning: OpenMP keeps a team of threads for each thread that
+        # it was called from, and where two teams share the processor, frames take twice as long.
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="play")
+        try:
+            self.source = self._executor.submit(load).result()
+        except BaseException:
+            self._executor.shutdown(wait=False)
+            raise
+        self.limits = limits
+        self._settings, self._witness = Settings.of(self.source.agent.config.sampler, seed), witness
         self._rooms: dict[str, tuple[Room, asyncio.Task[None]]] = {}
 
     @property
