@@ -224,7 +224,7 @@ class Room:
     async def _advance(self, beat: float, period: float) -> float:
         """One frame: the buttons are read now, and what they lead to is sent as soon as it is there.
 
-        Returns when the next one is due: `period` seconds after `beat`, or later where a game is over, for that to show.
+        Returns when the next one is due: `period` seconds after `beat`, or later where a game is over, to show that.
         """
         session, begun = self._the_session, time.perf_counter()
         held = self._pad.read()
