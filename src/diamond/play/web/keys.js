@@ -17,10 +17,11 @@ export function createKeys({ bindings, shortcuts, onChange }) {
   const panel = byId('keys');
   const note = byId('binding-note');
   let rows = [];
+  let shown = [];
 
   function show() {
     for (const { update } of rows) update();
-    byId('shortcuts').replaceChildren(...shortcuts.flatMap((shortcut) => shortcutRow(shortcut)));
+    byId('shortcuts').replaceChildren(...shown.flatMap((shortcut) => shortcutRow(shortcut)));
   }
 
   function shortcutRow({ code, label, text }) {
@@ -85,8 +86,10 @@ export function createKeys({ bindings, shortcuts, onChange }) {
 
   return {
     /** Takes the server's hello. */
-    start({ buttons }) {
+    start(hello) {
+      const { buttons } = hello;
       bindings.deliver(null);
+      shown = shortcuts.filter(({ needs }) => !needs || hello[needs] !== null);
       rows = buttons.map(bindingRow);
       byId('bindings').replaceChildren(...rows.map(({ row }) => row));
       show();

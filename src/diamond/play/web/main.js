@@ -48,7 +48,14 @@ const shortcuts = [
   { key: 't', code: 'KeyT', label: 'T', text: 'next world', act: controls.nextWorld },
   { key: 'p', code: 'KeyP', label: 'P', text: 'pause or play', act: controls.togglePause },
   { key: 'e', code: 'KeyE', label: 'E', text: 'one picture, while paused', act: controls.takeStep },
-  { key: 'r', code: 'KeyR', label: 'R', text: 'record or stop', act: controls.toggleRecording },
+  {
+    key: 'r',
+    code: 'KeyR',
+    label: 'R',
+    text: 'record or stop',
+    act: controls.toggleRecording,
+    needs: 'recordings',
+  },
   { key: 'enter', code: 'Enter', label: 'Enter', text: 'a new start', act: controls.reset },
   {
     key: ',',
@@ -90,7 +97,6 @@ function onMessage(message) {
   if (message.type === 'hello') start(message);
   else if (message.type === 'settings') showSettings(message.settings);
   else if (message.type === 'driver') showDriver(message.driver, message.taken);
-  else if (message.type === 'notice') tell(message.message);
   else if (message.type === 'problem') {
     state.takingOver = false;
     tell(message.message, true);
