@@ -2,8 +2,8 @@
 
 rliable 1.2 works with neither pandas 3 nor arch 8, which this repository's environment has, so it needs one of its own:
 
-    python3 -m venv /tmp/rliable && /tmp/rliable/bin/pip install rliable "arch<8" "pandas<3"
-    /tmp/rliable/bin/python tools/rliable_reference.py
+    python3 -m venv rliable-env && rliable-env/bin/pip install rliable "arch<8" "pandas<3"
+    rliable-env/bin/python tools/rliable_reference.py
 
 Scores are read from the package's files, not through its code, so that nothing but rliable is at work here.
 """
