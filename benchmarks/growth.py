@@ -5,7 +5,6 @@ python benchmarks/growth.py --out benchmarks/results/growth.json --picture docs/
 
 import argparse
 import dataclasses
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from memory import resident_bytes
 
 from diamond.compute import choose_device
 from diamond.data.episodes import Episode
@@ -91,12 +91,6 @@ def memory(stack: ExitStack, updates: int) -> list[tuple[int, float]]:
         if done % max(1, updates // MEMORY_POINTS) == 0:
             points.append((done, float(resident_bytes())))
     return points
-
-
-def resident_bytes() -> int:
-    """Physical memory of this process (Linux)."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def draw(rates: list[dict[str, Any]], points: list[tuple[int, float]], picture: Path) -> None:

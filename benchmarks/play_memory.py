@@ -5,8 +5,9 @@ python benchmarks/play_memory.py --out benchmarks/results/play-memory.json
 
 import argparse
 import dataclasses
-import os
 from pathlib import Path
+
+from memory import resident_bytes
 
 from diamond.files import write_json
 from diamond.play.latency import untrained
@@ -17,12 +18,6 @@ from diamond.presets import debug
 from diamond.provenance import number, origin
 
 POINTS = 10
-
-
-def resident_bytes() -> int:
-    """Physical memory of this process (Linux)."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def main() -> None:

@@ -133,5 +133,6 @@ class Recorder:
             with filelock.FileLock(folder / "recordings.lock", timeout=LOCK_SECONDS):
                 take.number = max(self._folder.indices(), default=-1) + 1
                 self._folder.write(take.number, episode)
-        except (OSError, filelock.Timeout) as error:
-            raise cannot_write(folder, error if isinstance(error, OSError) else OSError(str(error))) from error
+        except OSError as error:  # waiting in vain for the other process is one
+            raise cannot_write(folder, error) from error
+        take.frames.clear()  # branches need its number and no more
