@@ -22,7 +22,15 @@ from diamond.data.replay import Replay
 from diamond.envs import make_env
 from diamond.errors import DataError, RunError
 from diamond.evaluation.baselines import evaluation_record, measure_baselines
-from diamond.evaluation.fidelity import HORIZONS, Recording, dream_errors, held_out_segments, open_loop, record
+from diamond.evaluation.fidelity import (
+    HORIZONS,
+    Recording,
+    dream_errors,
+    held_out_segments,
+    open_loop,
+    predictor,
+    record,
+)
 from diamond.evaluation.policies import Mode, NetworkPolicy, RandomPolicy
 from diamond.evaluation.scores import GameScores, evaluate_agent, summarise
 from diamond.files import write_bytes, write_json
@@ -178,8 +186,8 @@ def real_beside_dream(agent: Agent, recording: Recording, steps: int, seed: int)
     else:
         raise DataError(f"no recorded game lasts {n + 1} steps: record more of them")
     world = WorldModel.of(agent.denoiser, agent.reward_model, agent.config)
-    generator = torch.Generator(agent.device).manual_seed(seed)
-    dreamed = open_loop(world, chosen.frames[:, :n], chosen.actions, generator)
+    predict = predictor(world, torch.Generator(agent.device).manual_seed(seed))
+    dreamed = open_loop(predict, chosen.frames[:, :n], chosen.actions, agent.device)
     return chosen.frames[0, n:], dreamed[0]
 
 

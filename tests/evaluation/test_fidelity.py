@@ -22,6 +22,7 @@ from diamond.evaluation.fidelity import (
     held_out_segments,
     moved_error,
     open_loop,
+    predictor,
     record,
 )
 from diamond.evaluation.policies import RandomPolicy
@@ -155,7 +156,7 @@ def test_open_loop_is_the_dream_step_by_step() -> None:
     segment = random_segment(chance, 3)
     context = to_stored(segment.frames).numpy()
     actions = np.array([[0, 1, 2, 2, 1], [1, 1, 0, 0, 2], [2, 0, 1, 2, 0]])
-    dreamed = open_loop(world, context, actions, torch.Generator().manual_seed(7))
+    dreamed = open_loop(predictor(world, torch.Generator().manual_seed(7)), context, actions, CPU)
     assert dreamed.shape == (3, 2, 16, 16, 3)
     generator = torch.Generator().manual_seed(7)
     moves = torch.tensor(actions)
@@ -169,7 +170,7 @@ def test_open_loop_is_the_dream_step_by_step() -> None:
 def test_one_frame_of_context_is_enough() -> None:
     world = drawn_world(shift_dream, uneventful)
     context = played().frames[:, :1]
-    dreamed = open_loop(world, context, np.full((6, 2), 2), torch.Generator())
+    dreamed = open_loop(predictor(world, torch.Generator()), context, np.full((6, 2), 2), CPU)
     assert np.array_equal(dreamed[:, 1], np.roll(context[:, 0], 2, axis=2))
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
+from jaxtyping import UInt8
 
 from diamond.config import EnvConfig
 from diamond.envs.base import Frame, Game, Outcome, RealEnv
@@ -75,6 +76,10 @@ class AtariGame(Game):
         np.maximum(self._newer, self._older if self._frame_skip > 1 else self._newer, out=self._pooled)
         return Outcome(float(reward), terminated=over, life_lost=life_lost)
 
+    def memory(self) -> UInt8[np.ndarray, "128"]:
+        """The console's whole memory, in which every object of the game has its place."""
+        return self._emulator.getRAM()
+
     def frame(self) -> Frame:
         """The maximum of the last two emulator frames, resized; right after the start, the one frame there is."""
         return self._resize(self._pooled)
@@ -110,20 +115,29 @@ def make_atari_env(cfg: EnvConfig, num_envs: int, *, training: bool) -> RealEnv:
     Raises:
         EnvError: the game is unknown or `ale-py` is not installed.
     """
+    return RealEnv(
+        cfg.name,
+        make_atari_games(cfg, num_envs),
+        height=cfg.height,
+        width=cfg.width,
+        max_episode_steps=cfg.max_episode_steps,
+        life_loss_ends_episode=training and cfg.life_loss_ends_episode,
+    )
+
+
+def make_atari_games(cfg: EnvConfig, num_games: int) -> list[AtariGame]:
+    """Single games of `cfg.game`, for those who look into the console's memory.
+
+    Raises:
+        EnvError: see `make_atari_env`.
+    """
     try:
         import ale_py
     except ImportError as reason:
         raise EnvError(f"env.game is {cfg.game!r}: it needs the package ale-py; run `pip install ale-py`") from reason
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
     rom = _rom_path(cfg.game)
-    return RealEnv(
-        cfg.name,
-        [AtariGame(_load(rom), cfg) for _ in range(num_envs)],
-        height=cfg.height,
-        width=cfg.width,
-        max_episode_steps=cfg.max_episode_steps,
-        life_loss_ends_episode=training and cfg.life_loss_ends_episode,
-    )
+    return [AtariGame(_load(rom), cfg) for _ in range(num_games)]
 
 
 def _load(rom: str) -> "ALEInterface":

@@ -8,7 +8,7 @@ Axes   s segments | n context frames | t steps ahead | m = n + t | h w c image
 Units  errors are mean absolute differences in grey levels, 0 to 255
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
 
 from diamond.errors import DataError
 from diamond.evaluation.policies import Policy
 from diamond.evaluation.statistics import bootstrap_mean
-from diamond.frames import to_network, to_stored
-from diamond.imagination.dream import WorldModel, begin, draw_noise, dream_step
-from diamond.segments import Segment
+from diamond.frames import slide, to_network, to_stored
+from diamond.imagination.dream import WorldModel, draw_noise, next_frame
 
 HORIZONS = (1, 5, 15)
 """Steps ahead at which errors are reported."""
@@ -95,26 +95,34 @@ def _shares(total: int, parts: int) -> list[int]:
     return [total // parts + (part < total % parts) for part in range(parts)]
 
 
+Predict = Callable[[Tensor, Tensor], Tensor]
+"""(last n frames (b n c h w), the actions taken in them (b n)) -> the next frame (b c h w), on the pixel grid."""
+
+
+def predictor(world: WorldModel, generator: torch.Generator) -> Predict:
+    """The dream's next frame, its noise drawn from `generator`."""
+
+    def predict(frames: Tensor, actions: Tensor) -> Tensor:
+        return next_frame(world, frames, actions, draw_noise(frames[:, -1].shape, world.sampler_cfg, generator))
+
+    return predict
+
+
 @torch.no_grad()
 def open_loop(
-    world: WorldModel,
+    predict: Predict,
     context: UInt8[np.ndarray, "s n h w 3"],
     actions: Int64[np.ndarray, "s moves"],
-    generator: torch.Generator,
+    device: torch.device,
 ) -> UInt8[np.ndarray, "s t h w 3"]:
     """Dream on from real context frames under given actions (n - 1 + t), never looking at reality again."""
-    device = generator.device
-    frames = to_network(torch.from_numpy(context).to(device))
-    moves = torch.from_numpy(actions).to(device)
-    batch, n = frames.shape[:2]
-    past = torch.cat((moves[:, : n - 1], torch.zeros_like(moves[:, :1])), dim=1)
-    nothing = torch.zeros((batch, n), device=device)
-    state = begin(world, Segment(frames, past, nothing, nothing.bool(), ~nothing.bool()))
+    frames, moves = (torch.from_numpy(array).to(device) for array in (context, actions))
+    frames, n = to_network(frames), frames.shape[1]
     dreamed = []
-    for t in range(n - 1, moves.shape[1]):
-        noise = draw_noise(state.frames[:, -1].shape, world.sampler_cfg, generator)
-        state, step = dream_step(world, state, moves[:, t], noise)
-        dreamed.append(to_stored(step.frame).cpu().numpy())
+    for t in range(moves.shape[1] - n + 1):
+        frame = predict(frames, moves[:, t : t + n])
+        frames = slide(frames, frame)
+        dreamed.append(to_stored(frame).cpu().numpy())
     return np.stack(dreamed, axis=1)
 
 
@@ -133,8 +141,8 @@ def dream_errors(
     # Only what is done after the start differs; each segment takes the actions of the next one.
     other = np.concatenate((held_out.actions[:, : n - 1], np.roll(held_out.actions, 1, axis=0)[:, n - 1 :]), axis=1)
     dreams = {
-        "dream": open_loop(world, context, held_out.actions, _generator(seed, device)),
-        "shuffled": open_loop(world, context, other, _generator(seed, device)),
+        "dream": open_loop(_seeded(world, seed, device), context, held_out.actions, device),
+        "shuffled": open_loop(_seeded(world, seed, device), context, other, device),
         "repeat": np.broadcast_to(context[:, -1:], future.shape),
     }
     record: dict[str, Any] = {"horizons": list(horizons), "num_segments": [], "seed": seed}
@@ -174,5 +182,5 @@ def moved_error(
     return (difference * moved).sum(axis=(1, 2)) / moved.sum(axis=(1, 2))
 
 
-def _generator(seed: int, device: torch.device) -> torch.Generator:
-    return torch.Generator(device).manual_seed(seed)
+def _seeded(world: WorldModel, seed: int, device: torch.device) -> Predict:
+    return predictor(world, torch.Generator(device).manual_seed(seed))
