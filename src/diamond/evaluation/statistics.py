@@ -1,6 +1,6 @@
 """How sure a score is: means with 95 % intervals, and scores on the human scale.
 
-Axes   n values
+Axes   n values | seeds of training
 Units  returns are sums of the environment's own rewards over a whole game
 """
 
@@ -48,6 +48,33 @@ def bootstrap_mean(
     )
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Estimate(float(values.mean()), float(low), float(high), n)
+
+
+def bootstrap_seeds(
+    values: Float[np.ndarray, "seeds n"], rng: np.random.Generator, resamples: int = RESAMPLES, confidence: float = 0.95
+) -> Estimate:
+    """The mean over training seeds and what was measured with each; both are resampled, seeds first.
+
+    With few seeds such an interval is rough, and one seed's says nothing about training: look at `n`, which counts
+    seeds.
+
+    Raises:
+        ValueError: there are no values, or one is not finite.
+    """
+    seeds, n = values.shape
+    if values.size == 0 or not np.isfinite(values).all():
+        raise ValueError(f"a mean needs at least one value and only finite ones, got {values!r}")
+    rows = max(1, _CHUNK // values.size)
+    means = np.concatenate(
+        [
+            values[rng.integers(seeds, size=(count, seeds, 1)), rng.integers(n, size=(count, seeds, n))].mean(
+                axis=(1, 2)
+            )
+            for count in (min(rows, resamples - start) for start in range(0, resamples, rows))
+        ]
+    )
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Estimate(float(values.mean()), float(low), float(high), seeds)
 
 
 def reference_scores(game: str) -> ReferenceScores | None:
