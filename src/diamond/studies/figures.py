@@ -15,7 +15,7 @@ class Curve:
     """One line, with the edges of an interval where they are known."""
 
     name: str
-    x: Sequence[float]
+    x: Sequence[int]
     mean: Sequence[float]
     low: Sequence[float] = ()
     high: Sequence[float] = ()

@@ -1,6 +1,6 @@
 """Real games of a scripted player, recorded once: some to train on, some to compare dreams with.
 
-Axes   s games | t steps | h w c image
+Axes   s games | t steps with t + 1 frames around them | h w c image
 Units  frames are uint8 in 0..255
 """
 
@@ -35,7 +35,7 @@ MOST_ATTEMPTS = 20
 class HeldOutGames:
     """Real games that no network is trained on, from their first frame on."""
 
-    frames: UInt8[np.ndarray, "s t+1 h w 3"]
+    frames: UInt8[np.ndarray, "s frames h w 3"]
     actions: Int64[np.ndarray, "s t"]
     """The action taken in each frame but the last."""
 

@@ -7,7 +7,7 @@ Units  frames are floats in [-1, 1]
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import safetensors
 import safetensors.torch
@@ -33,6 +33,7 @@ from diamond.training.streams import derive_seed
 UPDATES_BETWEEN_SAVES = 250
 
 
+@runtime_checkable
 class Diffusion(Protocol):
     """A kind of diffusion: how its network is trained, and how a frame is drawn with it."""
 
