@@ -61,20 +61,26 @@ def bootstrap_seeds(
     Raises:
         ValueError: there are no values, or one is not finite.
     """
-    seeds, n = values.shape
+    return bootstrap_seed_curves(values[..., None], rng, resamples, confidence)[0]
+
+
+def bootstrap_seed_curves(
+    values: Float[np.ndarray, "seeds n points"],
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
+    confidence: float = 0.95,
+) -> list[Estimate]:
+    """`bootstrap_seeds` at each point of a curve, with the same resamples at all of them."""
+    seeds, n, _ = values.shape
     if values.size == 0 or not np.isfinite(values).all():
         raise ValueError(f"a mean needs at least one value and only finite ones, got {values!r}")
-    rows = max(1, _CHUNK // values.size)
-    means = np.concatenate(
-        [
-            values[rng.integers(seeds, size=(count, seeds, 1)), rng.integers(n, size=(count, seeds, n))].mean(
-                axis=(1, 2)
-            )
-            for count in (min(rows, resamples - start) for start in range(0, resamples, rows))
-        ]
-    )
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Estimate(float(values.mean()), float(low), float(high), seeds)
+    chosen = rng.integers(seeds, size=(resamples, seeds, 1)) * n + rng.integers(n, size=(resamples, seeds, n))
+    counts = np.zeros((resamples, seeds * n))
+    np.add.at(counts, (np.arange(resamples)[:, None], chosen.reshape(resamples, -1)), 1)
+    rows = values.reshape(seeds * n, -1)
+    low, high = np.quantile(counts @ rows / (seeds * n), [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    points = zip(rows.mean(axis=0).tolist(), low.tolist(), high.tolist(), strict=True)
+    return [Estimate(mean, lowest, highest, seeds) for mean, lowest, highest in points]
 
 
 def reference_scores(game: str) -> ReferenceScores | None:

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from diamond.compute import parse_device
+from diamond.errors import ConfigError, DataError
 from diamond.evaluation.fidelity import open_loop
 from diamond.evaluation.statistics import bootstrap_seeds
 from diamond.evaluation.video import strip_png
@@ -83,8 +84,13 @@ def moments(
     """Contexts, the frames that followed, and actions (s, n - 1 + t), from places spread over all games.
 
     Moments of a game stand together, equally many of each game.
+
+    Raises:
+        ConfigError: the games are shorter than the frames ahead that are looked at.
     """
     n, ahead = context_length, POINTS[-1]
+    if games.frames.shape[1] < n + ahead:
+        raise ConfigError(f"--horizon is too short for this study: use at least {ahead}")
     starts = range(0, games.frames.shape[1] - n - ahead + 1, STEPS_BETWEEN_STARTS)
     frames = np.concatenate([[frames[start : start + n + ahead] for start in starts] for frames in games.frames])
     actions = np.concatenate([[moves[start : start + n - 1 + ahead] for start in starts] for moves in games.actions])
@@ -129,12 +135,18 @@ def measure(
     dreamed: UInt8[np.ndarray, "s t h w 3"], truth: UInt8[np.ndarray, "s t h w 3"], num_games: int
 ) -> dict[str, Float[np.ndarray, "games *points"]]:
     """For each game and boxer, as shares of the real game's: `sharpness opponent` (games), the summed edges around him
-    one step ahead, and `pixels opponent` (games, points), pixels of his colour; likewise for the player."""
+    one step ahead, and `pixels opponent` (games, points), pixels of his colour; likewise for the player.
+
+    Raises:
+        DataError: the frames are too small to show the boxers.
+    """
     found: dict[str, np.ndarray] = {}
     real_edges, dream_edges = edges(truth[:, 0]), edges(dreamed[:, 0])
 
     def share(dream: np.ndarray, real: np.ndarray) -> np.ndarray:
         dream, real = (values.reshape(num_games, -1).sum(axis=1) for values in (dream, real))
+        if not real.all():
+            raise DataError("a boxer is not to be seen in a whole real game: use a larger --size or --horizon")
         return dream / real
 
     for name, mask in surroundings(truth[:, 0]).items():

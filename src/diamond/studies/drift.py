@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 
 from diamond.evaluation.fidelity import Predict, open_loop
 from diamond.evaluation.image_metrics import mean_error, nearest_distance
-from diamond.evaluation.statistics import bootstrap_seeds
+from diamond.evaluation.statistics import bootstrap_seed_curves
 from diamond.studies.static_data import HeldOutGames
 
 POINTS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 400, 500, 600, 700, 800, 900, 1_000)
@@ -67,5 +67,5 @@ def to_json(drift: Drift) -> dict[str, Any]:
 
 def curve(values: Float[np.ndarray, "seeds s p"]) -> dict[str, list[float]]:
     """Mean and interval over seeds and games at each point."""
-    estimates = [bootstrap_seeds(column, np.random.default_rng(0)) for column in np.moveaxis(values, -1, 0)]
+    estimates = bootstrap_seed_curves(values, np.random.default_rng(0))
     return {part: [round(getattr(estimate, part), 3) for estimate in estimates] for part in ("mean", "low", "high")}
