@@ -178,7 +178,7 @@ class Study:
     noise sampling should begin."""
     scale: Annotated[Scale, tyro.conf.arg(name="")] = field(default_factory=Scale)
     out: Path | None = None
-    """Folder of the study; by default one of its name under `runs/`."""
+    """Folder of the study; by default one named after study and game under `runs/`."""
     game: str | None = None
     """Atari game; by default the paper's for this study."""
 

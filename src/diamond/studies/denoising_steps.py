@@ -22,6 +22,7 @@ from diamond.evaluation.fidelity import open_loop
 from diamond.evaluation.statistics import bootstrap_seeds
 from diamond.evaluation.video import strip_png
 from diamond.files import write_atomic
+from diamond.studies import agents
 from diamond.studies.figures import Curve, Panel, panels_png
 from diamond.studies.folder import StudyFolder, estimate_text
 from diamond.studies.static_data import HeldOutGames, record
@@ -70,6 +71,8 @@ def run(folder: StudyFolder) -> dict[str, Any]:
 
     parts = {num_steps: [part(seed, num_steps) for seed in scale.seeds] for num_steps in NUM_STEPS}
     results = compare(parts)
+    if scale.agents:
+        results["agents"] = agents.agent_scores(folder)
     shown, first = _shown(truth), scale.seeds[0]
     rows = {"real game": truth[shown, 0]}
     rows |= {f"n = {num_steps}": np.load(clip(first, num_steps))[:, 0] for num_steps in NUM_STEPS}
@@ -212,7 +215,7 @@ def summary(results: dict[str, Any]) -> list[str]:
         f"more of it lost around the opponent than around the player: "
         f"{estimate_text(results['only_the_unpredictable'])}"
     )
-    return lines
+    return lines + (agents.summary(results["agents"]) if "agents" in results else [])
 
 
 def _shown(truth: UInt8[np.ndarray, "s t h w 3"]) -> np.ndarray:

@@ -11,7 +11,7 @@ from diamond.provenance import origin
 from diamond.studies.scale import Scale
 from diamond.training.run_folder import read_json
 
-FREE = ("seeds", "device", "threads")
+FREE = ("seeds", "agents", "device", "threads")
 """What may differ between two starts of the same study."""
 
 

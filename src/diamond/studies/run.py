@@ -25,7 +25,7 @@ def run_study(name: str, game: str | None, scale: Scale, out: Path | None, say: 
         name: one of `STUDIES`.
         game: Atari game; by default the paper's for this study.
         scale: how large it is.
-        out: its folder; by default one of its name under `runs/`.
+        out: its folder; by default one named after study and game under `runs/`.
         say: tells the user what is being done.
 
     Raises:
@@ -33,8 +33,9 @@ def run_study(name: str, game: str | None, scale: Scale, out: Path | None, say: 
         DataError: games are too short, or a file is damaged.
         EnvError: there is no such game.
     """
-    path = Path("runs") / name if out is None else out
-    folder = StudyFolder.open(path, name, game or STUDIES[name][0], scale, say)
+    game = STUDIES[name][0] if game is None else game
+    path = Path("runs") / f"{name}-{game}" if out is None else out
+    folder = StudyFolder.open(path, name, game, scale, say)
     torch.set_num_threads(scale.threads)
     results = MODULES[name].run(folder)
     return [*MODULES[name].summary(results), f"results and figures: {path}"]

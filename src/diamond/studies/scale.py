@@ -36,6 +36,9 @@ class Scale:
     """Imagined steps of each."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of training; data and held-out games are the same for all."""
+    agents: bool = False
+    """Study denoising-steps alone: also train the preset laptop's agent with each number of steps, a quarter of an hour
+    each."""
     device: str = "auto"
     """Device to train and dream on."""
     threads: int = 1
@@ -71,7 +74,7 @@ class Scale:
 
 STUDIES: dict[str, tuple[str, Scale]] = {
     "edm-vs-ddpm": ("Breakout", Scale()),
-    "denoising-steps": ("Boxing", Scale(size=64, channels=(16, 16, 32, 32), horizon=400)),
+    "denoising-steps": ("Boxing", Scale(size=64, channels=(16, 16, 32, 32), updates=2_000, horizon=400)),
     "start-noise": ("Breakout", Scale()),
 }
 """Every study's game, the paper's, and its default scale."""

@@ -33,7 +33,7 @@ SIGMA_MAX = (1.0, 5.0, 20.0)
 """First noise levels that are tried; 5 is the published one."""
 POINTS = (1, 2, 5, 10, 15, 30, 50)
 """Steps ahead at which errors are measured."""
-STEPS_BETWEEN_STARTS = 100
+STEPS_BETWEEN_STARTS = 250
 MEASURES = ("moved", "all")
 """Errors on the pixels that moved since the start, and on all."""
 
