@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from diamond.compute import parse_device
 from diamond.config import SamplerConfig
-from diamond.evaluation.fidelity import MOVED, moved_error, open_loop
+from diamond.evaluation.fidelity import MOVED, Predict, moved_error, open_loop
 from diamond.evaluation.image_metrics import mean_error
 from diamond.evaluation.statistics import bootstrap_seeds
 from diamond.studies.drift import curve
@@ -95,7 +95,7 @@ def run(folder: StudyFolder) -> dict[str, Any]:
 
 
 def measure(
-    predict: Any, games: HeldOutGames, context_length: int, horizon: int, device: torch.device
+    predict: Predict, games: HeldOutGames, context_length: int, horizon: int, device: torch.device
 ) -> dict[str, Float[np.ndarray, "s p"]]:
     """Mean errors of each game at `POINTS` up to the horizon, over starts spread evenly over it."""
     n, (count, length) = context_length, games.frames.shape[:2]
