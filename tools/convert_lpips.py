@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
-from numpy._core.multiarray import _reconstruct  # type: ignore[attr-defined]
+from numpy._core.multiarray import _reconstruct
 
 from diamond.evaluation.perceptual import NETWORKS
 from diamond.files import write_bytes
