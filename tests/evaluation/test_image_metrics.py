@@ -1,7 +1,12 @@
 """What frames look like and how like they are, against what can be worked out by hand."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from drawn_inputs import draw_frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +21,8 @@ from diamond.evaluation.image_metrics import (
     sharpness,
     ssim,
 )
+
+REFERENCE = json.loads((Path(__file__).parent.parent / "fixtures/image_metrics.json").read_text(encoding="utf-8"))
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -75,19 +82,20 @@ def test_ssim_of_even_frames(size: tuple[int, int]) -> None:
     assert ssim(grey(100, 2, *size), grey(50, 2, *size)).tolist() == pytest.approx([expected, expected])
 
 
-def test_ssim_of_a_single_window() -> None:
-    """11 x 11 pixels hold one window: the definition, written out with its weighted sums."""
-    a, b = noise(1, 11, 11, seed=1), noise(1, 11, 11, seed=2)
-    side = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
+@pytest.mark.parametrize(("height", "width", "window"), [(11, 11, 11), (13, 12, 11), (10, 10, 9), (4, 7, 3), (1, 5, 1)])
+def test_ssim_is_its_definition(height: int, width: int, window: int) -> None:
+    """Written out with weighted sums, place by place; the window is the largest odd one that fits, at most 11."""
+    a, b = noise(1, height, width, seed=1), noise(1, height, width, seed=2)
+    side = np.exp(-((np.arange(window) - window // 2) ** 2) / (2 * 1.5**2))
     weights = np.outer(side, side) / side.sum() ** 2
     c1, c2, expected = (0.01 * 255) ** 2, (0.03 * 255) ** 2, []
-    for colour in range(3):
-        x, y = a[0, ..., colour].astype(float), b[0, ..., colour].astype(float)
+    for top, left, colour in np.ndindex(height - window + 1, width - window + 1, 3):
+        x, y = (each[0, top : top + window, left : left + window, colour].astype(float) for each in (a, b))
         mx, my = (weights * x).sum(), (weights * y).sum()
         vx, vy = (weights * (x - mx) ** 2).sum(), (weights * (y - my) ** 2).sum()
         cov = (weights * (x - mx) * (y - my)).sum()
         expected.append((2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2)))
-    assert ssim(a, b)[0] == pytest.approx(np.mean(expected), rel=1e-12)
+    assert ssim(a, b)[0] == pytest.approx(np.mean(expected), rel=1e-9)
 
 
 def test_ssim_forgives_brightness_rather_than_blur() -> None:
@@ -173,3 +181,13 @@ def test_nearest_distance_across_blocks() -> None:
 def test_nothing_is_near_no_frame() -> None:
     with pytest.raises(DataError, match="reference holds no frame"):
         nearest_distance(noise(2, 4, 4), noise(0, 4, 4))
+
+
+# Against torchmetrics
+
+
+@pytest.mark.parametrize("of_size", REFERENCE["frames"])
+def test_psnr_and_ssim_are_those_of_torchmetrics(of_size: dict[str, Any]) -> None:
+    frames, truth = draw_frames(*of_size["size"])
+    assert psnr(frames, truth).tolist() == pytest.approx(of_size["psnr"], rel=1e-6)
+    assert ssim(frames, truth).tolist() == pytest.approx(of_size["ssim"], rel=1e-9)
