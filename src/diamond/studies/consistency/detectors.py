@@ -51,7 +51,9 @@ class Scene(NamedTuple):
 
     objects: tuple[Object, ...]
     covered: Bool[np.ndarray, "lanes 64"]
-    """Where a figure (the player, Road Runner's coyote) stands on the lane and may hide an object."""
+    """Where a figure (the player, Road Runner's coyote and truck) stands on the lane and may hide an object."""
+    player: float | None
+    """Centre of the player in columns of the frame, None where it is not seen."""
 
 
 def shares(length_in: int, length_out: int) -> Float[np.ndarray, "out in"]:
@@ -121,10 +123,13 @@ _FLOOR = _LIGHTEST / 16  # a column with less shows nothing
 def _asterix(frame: Frame) -> Scene:
     found: list[Object] = []
     covered = np.zeros((ASTERIX_LANES, SIZE), bool)
+    player = np.zeros(SIZE)
     for lane in range(ASTERIX_LANES):
         seen = frame[_clear_rows(lane)].astype(np.float64)
         yellow = ((seen[..., 1] - seen[..., 2]) / (_YELLOW[1] - _YELLOW[2])).clip(min=0)
-        covered[lane] = _widen(yellow.sum(axis=0) * _YELLOW[0] > _FLOOR)
+        shows = yellow.sum(axis=0) * _YELLOW[0] > _FLOOR
+        covered[lane] = _widen(shows)
+        player += yellow.sum(axis=0) * shows
         rest = (seen - yellow[..., None] * _YELLOW).clip(min=0).sum(axis=0)
         for blob in blobs(rest[:, 0] > _FLOOR):
             colour = rest[blob].sum(axis=0)
@@ -133,7 +138,11 @@ def _asterix(frame: Frame) -> Scene:
                 hue = _hue(colour)
                 kind = min(_HUES, key=lambda kind: abs(_HUES[kind] - hue))
                 found.append(Object(kind, lane, _centre(rest[:, 0], blob), weight))
-    return Scene(tuple(found), covered)
+    return Scene(tuple(found), covered, _middle(player))
+
+
+def _middle(values: Float[np.ndarray, "w"]) -> float | None:
+    return _centre(values, slice(0, len(values))) if values.any() else None
 
 
 def blobs(columns: Bool[np.ndarray, "w"]) -> list[slice]:
@@ -174,6 +183,8 @@ def _road_runner(frame: Frame) -> Scene:
     road = lane_rows(_ROAD.start, _ROAD.stop - _ROAD.start)
     found: list[Object] = []
     covered = np.zeros((ROAD_LANES, SIZE), bool)
+    player = blue[road].clip(min=0)[between[road]].sum(axis=0)
+    player[player < _SEED / 6] = 0
     for lane, rows in enumerate(lanes):
         near = np.zeros(SIZE, bool)
         near[max(rows.start - 3, road.start) : min(rows.stop + 3, road.stop)] = True
@@ -186,7 +197,7 @@ def _road_runner(frame: Frame) -> Scene:
             weight = float(profile[blob].sum()) / _SEED
             if weight >= 0.5:
                 found.append(Object("seed", lane, _centre(profile, blob), weight))
-    return Scene(tuple(found), covered)
+    return Scene(tuple(found), covered, _middle(player))
 
 
 def _widen(columns: Bool[np.ndarray, "w"]) -> Bool[np.ndarray, "w"]:

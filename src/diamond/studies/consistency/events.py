@@ -23,22 +23,14 @@ from jaxtyping import Bool, UInt8
 
 from diamond.errors import DataError
 from diamond.studies.consistency.detectors import COLUMN, ROW, SIZE, Object, Scene, detect
-from diamond.studies.consistency.wall import (
-    BRICK_COLUMNS,
-    BRICK_POINTS,
-    BRICK_ROWS,
-    WALL_POINTS,
-    find_ball,
-    read_score,
-    read_wall,
-)
+from diamond.studies.consistency.wall import BRICK_POINTS, WALL_POINTS, find_ball, read_score, read_wall
 
 GAMES = ("Asterix", "Breakout", "RoadRunner")
 REACH = 4.0
 """Columns that an object may move in one step: 10 on the screen, twice the fastest of both games at their start."""
-SIDE = 8.0
-"""Columns from either side within which an object may enter or leave: half a sprite, Road Runner's black border and
-`REACH`."""
+SIDE = 10.0
+"""Columns from either side within which an object may enter or leave: `REACH`, half a sprite and the 5 columns at the
+right end of its road in which Road Runner draws no seeds (3 at the left)."""
 UNEXPLAINED = {
     "Asterix": ("changed_class", "vanished", "appeared"),
     "RoadRunner": ("vanished", "appeared"),
@@ -48,7 +40,7 @@ UNEXPLAINED = {
 
 _BRICK = np.array([8 / COLUMN, 6 / ROW])  # width and height of a brick
 _BRICK_CORNER = np.array([8 / COLUMN, 57 / ROW])
-_BALL_REACH = 24 / COLUMN  # screen pixels that the ball crosses in one step at its fastest, 4 + 2 a screen, and its size
+_BALL_REACH = 2 * 16 / COLUMN  # up to 4 screen pixels a screen, for the two steps of which one may show no ball
 
 
 def measure(game: str, frames: UInt8[np.ndarray, "t h w 3"]) -> dict[str, Any]:
@@ -99,9 +91,34 @@ def merge(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _lane_events(game: str, frames: UInt8[np.ndarray, "t h w 3"]) -> tuple[Counter[str], int]:
     scenes = [detect(game, frame) for frame in frames]
     events: Counter[str] = Counter()
+    scenes = unmix(scenes)
     for before, after in zip(scenes[:-1], scenes[1:], strict=True):
         events.update(lane_events(before, after))
     return events, sum(len(scene.objects) for scene in scenes)
+
+
+def unmix(scenes: Sequence[Scene]) -> list[Scene]:
+    """Call an object points where it was a reward the frame before and is points the frame after.
+
+    Of the two screens that a frame merges, one may show the reward and one the points that replace it; together they
+    have an enemy's hue. No lasting change of class is excused by this.
+    """
+    mended = list(scenes)
+    for t in range(1, len(scenes) - 1):
+        blends = [
+            now
+            for now in scenes[t].objects
+            if now.kind == "enemy"
+            and any(_near(now, old) and old.kind == "reward" for old in scenes[t - 1].objects)
+            and any(_near(now, new) and new.kind == "points" for new in scenes[t + 1].objects)
+        ]
+        objects = tuple(now._replace(kind="points") if now in blends else now for now in scenes[t].objects)
+        mended[t] = scenes[t]._replace(objects=objects)
+    return mended
+
+
+def _near(one: Object, other: Object) -> bool:
+    return one.lane == other.lane and abs(one.x - other.x) <= REACH
 
 
 def lane_events(before: Scene, after: Scene) -> Counter[str]:
@@ -111,14 +128,18 @@ def lane_events(before: Scene, after: Scene) -> Counter[str]:
     for old, young in pairs:
         if old.kind != young.kind:
             events["taken" if (old.kind, young.kind) == ("reward", "points") else "changed_class"] += 1
-    # A scene in which nothing stayed where it was is another scene: a life was lost, a level begins.
-    if len(gone) >= 3 and not pairs:
+    if not pairs and (len(gone) >= 3 or _jumped(before.player, after.player)):
         return events + Counter(scene_changed=1)
     for old in gone:
         events["faded" if old.kind == "points" else _excuse(old, before, after, "left", "hidden", "vanished")] += 1
     for young in new:
         events[_excuse(young, before, after, "entered", "shown", "appeared")] += 1
     return events
+
+
+def _jumped(before: float | None, after: float | None) -> bool:
+    """Whether the player is where it cannot have walked to: a life was lost, a level begins."""
+    return before is not None and after is not None and abs(before - after) > REACH
 
 
 def _match(
@@ -129,7 +150,7 @@ def _match(
         (abs(old.x - young.x) + (old.kind != young.kind) * REACH, i, j)
         for i, old in enumerate(before)
         for j, young in enumerate(after)
-        if old.lane == young.lane and abs(old.x - young.x) <= REACH
+        if _near(old, young)
     )
     pairs: dict[int, int] = {}
     for _, i, j in candidates:
@@ -154,31 +175,26 @@ def _wall_events(frames: UInt8[np.ndarray, "t h w 3"]) -> tuple[Counter[str], in
     events: Counter[str] = Counter()
     walls = [read_wall(frame) for frame in frames]
     balls = [find_ball(frame, wall) for frame, wall in zip(frames, walls, strict=True)]
+    scores = [read_score(frame) for frame in frames]
     for t in range(1, len(frames)):
-        near = [ball for ball in balls[t - 1 : t + 1] if ball is not None]
-        events.update(wall_events(walls[t - 1], walls[t], near))
-        score = read_score(frames[t])
-        if score is None:
-            events["score_unclear"] += 1
-        else:  # the score may lag by a frame
-            right = any(_worth(wall, score) for wall in walls[t - 1 : t + 1])
-            events["score_right" if right else "score_wrong"] += 1
+        events.update(wall_events(walls[t - 1], walls[t], balls[max(0, t - 2) : t + 2]))
+        events[_score_event(scores[t - 1], scores[t], walls[t - 1 : t + 1])] += 1
     return events, int(sum(wall.sum() for wall in walls))
 
 
 def wall_events(
-    before: Bool[np.ndarray, "6 18"], after: Bool[np.ndarray, "6 18"], balls: Sequence[tuple[float, float]]
+    before: Bool[np.ndarray, "6 18"], after: Bool[np.ndarray, "6 18"], balls: Sequence[tuple[float, float] | None]
 ) -> Counter[str]:
-    """The events between two consecutive walls; `balls` are where it was seen in either frame.
+    """The events between two consecutive walls; `balls` are where it was seen in these and the frames next to them.
 
-    One brick may go near the ball; any further one that goes with it has vanished.
+    One brick may go with the ball within reach; any further one that goes with it has vanished.
     """
     events: Counter[str] = Counter()
     if after.all() and not before.all():
         return Counter(wall_rebuilt=1)
     events["returned"] = int((after & ~before).sum())
     gone = np.argwhere(before & ~after)
-    distances = [min((_distance(brick, ball) for ball in balls), default=np.inf) for brick in gone]
+    distances = [min((_distance(brick, ball) for ball in balls if ball is not None), default=np.inf) for brick in gone]
     if distances and min(distances) <= _BALL_REACH:
         events["hit"] = 1
     events["vanished"] = len(gone) - events["hit"]
@@ -192,8 +208,15 @@ def _distance(brick: np.ndarray, ball: tuple[float, float]) -> float:
     return float(np.linalg.norm(centre - centre.clip(corner, corner + _BRICK)))
 
 
+def _score_event(before: int | None, after: int | None, walls: Sequence[np.ndarray]) -> str:
+    """A score is wrong if it fits neither this wall nor the last one, and stays: two merged numbers last one frame."""
+    if after is None:
+        return "score_unclear"
+    if any(_worth(wall, after) for wall in walls):
+        return "score_right"
+    return "score_wrong" if after == before else "score_unclear"
+
+
 def _worth(wall: Bool[np.ndarray, "6 18"], score: int) -> bool:
     """Whether the bricks that are gone, and any whole walls before this one, add up to the score."""
-    missing = (~wall).sum(axis=1)
-    assert len(missing) == BRICK_ROWS and wall.shape[1] == BRICK_COLUMNS
-    return (score - int(missing @ np.array(BRICK_POINTS))) % WALL_POINTS == 0
+    return (score - int((~wall).sum(axis=1) @ np.array(BRICK_POINTS))) % WALL_POINTS == 0

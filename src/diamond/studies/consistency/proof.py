@@ -25,7 +25,7 @@ from diamond.evaluation.statistics import bootstrap_mean
 from diamond.studies.consistency.detectors import COLUMN, ROW, Object, Scene, detect
 from diamond.studies.consistency.events import measure, merge
 from diamond.studies.consistency.memory import Memory, Truth, read_bricks, read_objects, read_points, readable
-from diamond.studies.consistency.wall import find_ball, read_score, read_wall
+from diamond.studies.consistency.wall import BALL_ROWS, find_ball, read_score, read_wall
 
 NEAR = 3.0
 """Columns that a seen object may be from where the memory has it: less than a sprite's width."""
@@ -205,7 +205,7 @@ def _compare_wall(counts: Counts, frame: np.ndarray, before: Memory, after: Memo
 
 def _compare_ball(counts: Counts, ball: tuple[float, float] | None, memory: Memory) -> None:
     x, y = (int(memory[99]) - 49 + 1) / COLUMN, (int(memory[101]) + 9 + 2) / ROW
-    flies = memory[101] != 0 and 36 / ROW < y < 183 / ROW
+    flies = memory[101] != 0 and BALL_ROWS.start + 1 < y < BALL_ROWS.stop - 1 and 12 / COLUMN < x < 148 / COLUMN
     near = ball is not None and abs(ball[0] - x) <= NEAR and abs(ball[1] - y) <= NEAR
     if near:
         counts["ball", "seen"] += 1

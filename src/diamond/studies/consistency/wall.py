@@ -7,7 +7,10 @@ linear, the frame of the wall is
 
 in which only `wall`, 1 where a brick stands and 0 elsewhere, is unknown: least squares solves it in closed form, and a
 brick is there from one half on. A ball of 2 x 4 screen pixels, twice because two screens are merged, fills at most a
-third of a brick, so it cannot feign one. A digit is the nearest of the ten as they would be resized.
+third of a brick, so it cannot feign one. What the wall so found leaves unexplained is the ball. A digit is the nearest
+of the ten as they would be resized.
+
+The console colours the ball as it colours the row of bricks it flies past, so over a brick it cannot be seen at all.
 
 Axes   h w frame rows and columns, 3 colours last | 6 rows of bricks from the top, 18 bricks a row
 Units  frames are uint8 in 0..255; places are in pixels of the 64 x 64 frame
@@ -53,8 +56,9 @@ _INSIDE = np.flatnonzero(_BRICK_IN_COLUMN.sum(axis=1) > 1 - 1e-9)  # the outermo
 _UP_DOWN = (_BRICK_IN_ROW[_WALL_ROWS, None, :] * _COLOURS.T).reshape(-1, BRICK_ROWS)
 _SOLVE_ROWS, _SOLVE_COLUMNS = np.linalg.pinv(_UP_DOWN), np.linalg.pinv(_BRICK_IN_COLUMN[_INSIDE])
 
-_BALL_ROWS = slice(10, 57)  # from below the grey frame to above the paddle
-_BALL = 8 * (200 - 72) / (ROW * COLUMN)  # 2 x 4 screen pixels, by how much redder than grey they are
+BALL_ROWS = slice(10, 57)
+"""Rows of the frame in which the ball is looked for: from below the grey frame to above the paddle."""
+_BALL = 8 * float(_COLOURS.max(axis=1).min()) / (ROW * COLUMN)  # 2 x 4 screen pixels of the darkest colour it takes on
 
 
 def wall_shares(frame: Frame) -> Float[np.ndarray, "6 18"]:
@@ -84,12 +88,14 @@ def draw_wall(wall: Bool[np.ndarray, "6 18"]) -> Float[np.ndarray, "64 64 3"]:
 
 
 def find_ball(frame: Frame, wall: Bool[np.ndarray, "6 18"]) -> tuple[float, float] | None:
-    """The ball's (x, y): the heaviest spot redder than the wall behind it, if it weighs at least half a ball."""
+    """The ball's (x, y): the heaviest spot that the wall does not explain, if it weighs at least half a ball.
+
+    It is looked for between the outermost columns, which mix with the grey frame.
+    """
     check_frame(frame)
-    rest = (frame - draw_wall(wall))[_BALL_ROWS, _INSIDE[0] : _INSIDE[-1] + 1]
-    red = (rest[..., 0] - rest[..., 1:].max(axis=2).clip(min=0)).clip(min=0)
-    red[red < _BALL / 16] = 0
-    boxes = np.lib.stride_tricks.sliding_window_view(np.pad(red, 1), (3, 3))
+    rest = (frame - draw_wall(wall))[BALL_ROWS, _INSIDE[0] : _INSIDE[-1] + 1].max(axis=2)
+    rest[rest < _BALL / 16] = 0
+    boxes = np.lib.stride_tricks.sliding_window_view(np.pad(rest, 1), (3, 3))
     weights = boxes.sum(axis=(2, 3))
     row, column = np.unravel_index(int(weights.argmax()), weights.shape)
     weight = weights[row, column]
@@ -98,7 +104,7 @@ def find_ball(frame: Frame, wall: Bool[np.ndarray, "6 18"]) -> tuple[float, floa
     box = boxes[row, column] / weight
     offsets = np.array([-0.5, 0.5, 1.5])  # centres of the box's pixels from the middle pixel's edge
     x = column + _INSIDE[0] + float(box.sum(axis=0) @ offsets)
-    y = row + _BALL_ROWS.start + float(box.sum(axis=1) @ offsets)
+    y = row + BALL_ROWS.start + float(box.sum(axis=1) @ offsets)
     return float(x), float(y)
 
 
