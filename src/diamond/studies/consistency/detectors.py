@@ -30,7 +30,8 @@ SCREEN_HEIGHT, SCREEN_WIDTH = 210, 160
 COLUMN, ROW = SCREEN_WIDTH / SIZE, SCREEN_HEIGHT / SIZE
 """Screen pixels in a frame's pixel: 2.5 columns, 3.28 rows."""
 
-Frame = UInt8[np.ndarray, "64 64 3"]
+Frame = UInt8[np.ndarray, "h w 3"]
+"""One frame; `check_frame` refuses sizes other than 64 x 64."""
 Kind = Literal["enemy", "reward", "points", "seed"]
 """`points` is the number that Asterix shows for a while where a reward was taken."""
 
@@ -74,8 +75,8 @@ def check_frame(frame: np.ndarray) -> None:
     """
     if frame.shape != (SIZE, SIZE, 3) or frame.dtype != np.uint8:
         raise DataError(
-            f"a frame is {frame.dtype} of shape {frame.shape}: it must be uint8 RGB of {SIZE} x {SIZE} pixels, the whole"
-            " Atari screen averaged over areas (`diamond.envs.resize.AreaResize`); other sizes are not resized here"
+            f"a frame is {frame.dtype} of shape {frame.shape}: it must be uint8 RGB of {SIZE} x {SIZE} pixels, the"
+            " whole Atari screen averaged over areas (`diamond.envs.resize.AreaResize`); others are not resized here"
         )
 
 
@@ -90,24 +91,24 @@ ASTERIX_LANES, ASTERIX_TOP, ASTERIX_PITCH, ASTERIX_HEIGHT = 8, 26, 16, 11
 """Eight lanes; sprites of 11 screen rows from row 26 on, a lane every 16 rows."""
 _LINE_TOP, _LINE_HEIGHT = 23, 2  # the blue lines between lanes
 _YELLOW = (187, 187, 53)  # the player; of everything on a lane only it has less blue than green
-_SPRITES: dict[Kind, dict[tuple[int, int, int], int]] = {  # colours and how many screen pixels of each
+SPRITES: dict[Kind, dict[tuple[int, int, int], int]] = {  # colours and how many screen pixels of each
     "enemy": {(228, 111, 111): 27, (184, 50, 50): 12},  # the narrower of its two pictures
     "reward": {(167, 26, 26): 24, (184, 50, 50): 35},
     "points": {(170, 170, 170): 19, (198, 89, 179): 12, (127, 92, 213): 8},
 }
 
 
-def _clear_rows(lane: int) -> slice:
+def clear_rows(lane: int) -> slice:
     """The frame's rows that show a lane's sprites and nothing of the lines above and below."""
     line_above = _LINE_TOP + ASTERIX_PITCH * lane + _LINE_HEIGHT
     line_below = _LINE_TOP + ASTERIX_PITCH * (lane + 1)
     return slice(math.ceil(line_above / ROW), math.floor(line_below / ROW))
 
 
-def _sprite(kind: Kind) -> Float[np.ndarray, "3"]:
+def sprite(kind: Kind) -> Float[np.ndarray, "3"]:
     """The sum of a whole sprite's colours in a frame."""
-    colours = np.array(list(_SPRITES[kind]), float)
-    return np.array(list(_SPRITES[kind].values())) @ colours / (ROW * COLUMN)
+    colours = np.array(list(SPRITES[kind]), float)
+    return np.array(list(SPRITES[kind].values())) @ colours / (ROW * COLUMN)
 
 
 def _hue(colour: Float[np.ndarray, "3"]) -> float:
@@ -115,8 +116,8 @@ def _hue(colour: Float[np.ndarray, "3"]) -> float:
     return math.atan2(colour[1], colour[0])
 
 
-_HUES = {kind: _hue(_sprite(kind)) for kind in _SPRITES}
-_LIGHTEST = min(float(_sprite(kind)[0]) for kind in _SPRITES)  # weights are sums of red, of which all have most
+_HUES = {kind: _hue(sprite(kind)) for kind in SPRITES}
+_LIGHTEST = min(float(sprite(kind)[0]) for kind in SPRITES)  # weights are sums of red, of which all have most
 _FLOOR = _LIGHTEST / 16  # a column with less shows nothing
 
 
@@ -125,7 +126,7 @@ def _asterix(frame: Frame) -> Scene:
     covered = np.zeros((ASTERIX_LANES, SIZE), bool)
     player = np.zeros(SIZE)
     for lane in range(ASTERIX_LANES):
-        seen = frame[_clear_rows(lane)].astype(np.float64)
+        seen = frame[clear_rows(lane)].astype(np.float64)
         yellow = ((seen[..., 1] - seen[..., 2]) / (_YELLOW[1] - _YELLOW[2])).clip(min=0)
         shows = yellow.sum(axis=0) * _YELLOW[0] > _FLOOR
         covered[lane] = _widen(shows)
@@ -171,13 +172,18 @@ def _blue(colours: np.ndarray) -> np.ndarray:
     return colours[..., 2] - (colours[..., 0] + colours[..., 1]) / 2
 
 
-_SEED = float(_blue(np.array(_SEED_COLOUR))) * _SEED_PIXELS / (ROW * COLUMN)
-_ORANGE = -float(_blue(np.array(_COYOTE_COLOUR))) / (ROW * COLUMN)  # one screen pixel of the coyote
+_SEED = float(_blue(np.array([_SEED_COLOUR]))[0]) * _SEED_PIXELS / (ROW * COLUMN)
+_ORANGE = -float(_blue(np.array([_COYOTE_COLOUR]))[0]) / (ROW * COLUMN)  # one screen pixel of the coyote
+
+
+def road_rows(lane: int) -> slice:
+    """The frame's rows that show any of a lane's seeds."""
+    return lane_rows(ROAD_TOPS[lane], ROAD_HEIGHT)
 
 
 def _road_runner(frame: Frame) -> Scene:
     blue = _blue(frame)
-    lanes = [lane_rows(top, ROAD_HEIGHT) for top in ROAD_TOPS]
+    lanes = [road_rows(lane) for lane in range(ROAD_LANES)]
     between = np.ones(SIZE, bool)  # rows of the road in which no seed can be
     between[[row for rows in lanes for row in range(rows.start, rows.stop)]] = False
     road = lane_rows(_ROAD.start, _ROAD.stop - _ROAD.start)
@@ -188,7 +194,7 @@ def _road_runner(frame: Frame) -> Scene:
     for lane, rows in enumerate(lanes):
         near = np.zeros(SIZE, bool)
         near[max(rows.start - 3, road.start) : min(rows.stop + 3, road.stop)] = True
-        # A figure is taller than a seed: it also shows in the rows above or below the lane. The coyote is told by colour.
+        # A figure is taller than a seed: it shows above or below the lane too. The coyote is told by colour.
         figure = blue[near & between].clip(min=0).sum(axis=0) > _SEED / 6
         figure |= (-blue[rows]).clip(min=0).sum(axis=0) > 2 * _ORANGE
         covered[lane] = _widen(figure)

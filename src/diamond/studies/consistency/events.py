@@ -92,8 +92,9 @@ def _lane_events(game: str, frames: UInt8[np.ndarray, "t h w 3"]) -> tuple[Count
     scenes = [detect(game, frame) for frame in frames]
     events: Counter[str] = Counter()
     scenes = unmix(scenes)
-    for before, after in zip(scenes[:-1], scenes[1:], strict=True):
-        events.update(lane_events(before, after))
+    restarts = [False, *(_restarts(a.player, b.player) for a, b in zip(scenes[:-1], scenes[1:], strict=True))]
+    for t in range(1, len(scenes)):
+        events.update(lane_events(scenes[t - 1], scenes[t], any(restarts[t - 1 : t + 1])))
     return events, sum(len(scene.objects) for scene in scenes)
 
 
@@ -121,15 +122,18 @@ def _near(one: Object, other: Object) -> bool:
     return one.lane == other.lane and abs(one.x - other.x) <= REACH
 
 
-def lane_events(before: Scene, after: Scene) -> Counter[str]:
-    """The events between two consecutive scenes."""
+def lane_events(before: Scene, after: Scene, restarted: bool = False) -> Counter[str]:
+    """The events between two consecutive scenes; `restarted`: the player was just put back to where a life begins.
+
+    Where nothing stays, the player was put back or three or more objects go at once, it is another scene.
+    """
     events: Counter[str] = Counter()
     pairs, gone, new = _match(before.objects, after.objects)
     for old, young in pairs:
         if old.kind != young.kind:
             events["taken" if (old.kind, young.kind) == ("reward", "points") else "changed_class"] += 1
-    if not pairs and (len(gone) >= 3 or _jumped(before.player, after.player)):
-        return events + Counter(scene_changed=1)
+    if gone and not pairs and (restarted or len(gone) >= 3):
+        return Counter(scene_changed=1)
     for old in gone:
         events["faded" if old.kind == "points" else _excuse(old, before, after, "left", "hidden", "vanished")] += 1
     for young in new:
@@ -137,9 +141,9 @@ def lane_events(before: Scene, after: Scene) -> Counter[str]:
     return events
 
 
-def _jumped(before: float | None, after: float | None) -> bool:
+def _restarts(before: float | None, after: float | None) -> bool:
     """Whether the player is where it cannot have walked to: a life was lost, a level begins."""
-    return before is not None and after is not None and abs(before - after) > REACH
+    return after is not None and SIDE < after < SIZE - SIDE and (before is None or abs(before - after) > REACH)
 
 
 def _match(
@@ -176,23 +180,27 @@ def _wall_events(frames: UInt8[np.ndarray, "t h w 3"]) -> tuple[Counter[str], in
     walls = [read_wall(frame) for frame in frames]
     balls = [find_ball(frame, wall) for frame, wall in zip(frames, walls, strict=True)]
     scores = [read_score(frame) for frame in frames]
+    rebuilding = False
     for t in range(1, len(frames)):
-        events.update(wall_events(walls[t - 1], walls[t], balls[max(0, t - 2) : t + 2]))
+        # Once no brick is left, or the last one goes in this step, the game puts up a new wall, brick by brick.
+        rebuilding = bool(walls[t - 1].sum() <= 1 or (rebuilding and not walls[t - 1].all()))
+        events.update(wall_events(walls[t - 1], walls[t], balls[max(0, t - 2) : t + 2], rebuilding))
         events[_score_event(scores[t - 1], scores[t], walls[t - 1 : t + 1])] += 1
     return events, int(sum(wall.sum() for wall in walls))
 
 
 def wall_events(
-    before: Bool[np.ndarray, "6 18"], after: Bool[np.ndarray, "6 18"], balls: Sequence[tuple[float, float] | None]
+    before: Bool[np.ndarray, "6 18"],
+    after: Bool[np.ndarray, "6 18"],
+    balls: Sequence[tuple[float, float] | None],
+    rebuilding: bool = False,
 ) -> Counter[str]:
     """The events between two consecutive walls; `balls` are where it was seen in these and the frames next to them.
 
     One brick may go with the ball within reach; any further one that goes with it has vanished.
     """
     events: Counter[str] = Counter()
-    if after.all() and not before.all():
-        return Counter(wall_rebuilt=1)
-    events["returned"] = int((after & ~before).sum())
+    events["rebuilt" if rebuilding else "returned"] = int((after & ~before).sum())
     gone = np.argwhere(before & ~after)
     distances = [min((_distance(brick, ball) for ball in balls if ball is not None), default=np.inf) for brick in gone]
     if distances and min(distances) <= _BALL_REACH:

@@ -115,4 +115,3 @@ def _road_runner(memory: Memory) -> list[Truth]:
         whole = _LEFT_BORDER + 4 <= left <= 160 - 8 and clear
         truths.append(Truth("seed", lane, (left + 2.5) / COLUMN, whole))
     return truths
-

@@ -26,7 +26,9 @@ BRICK_POINTS = (7, 7, 4, 4, 1, 1)
 """What a brick of each row, from the top, is worth."""
 WALL_POINTS = BRICK_COLUMNS * sum(BRICK_POINTS)
 _TOP, _LEFT, _BRICK_HEIGHT, _BRICK_WIDTH = 57, 8, 6, 8
-_COLOURS = np.array([(200, 72, 72), (198, 108, 58), (180, 122, 48), (162, 162, 42), (72, 160, 72), (66, 72, 200)], float)
+_COLOURS = np.array(
+    [(200, 72, 72), (198, 108, 58), (180, 122, 48), (162, 162, 42), (72, 160, 72), (66, 72, 200)], float
+)
 
 _GREY = 142
 _DIGIT_TOP, _DIGIT_LEFTS, _CELL_HEIGHT, _CELL_WIDTH = 5, (36, 52, 68), 2, 4
