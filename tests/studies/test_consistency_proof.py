@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from diamond.studies.consistency.detectors import Object, Scene
+from diamond.studies.consistency.events import measure
 from diamond.studies.consistency.memory import Truth
 from diamond.studies.consistency.planted import sensitivity
 from diamond.studies.consistency.proof import compare_scene, play, prove
@@ -37,6 +38,15 @@ def test_most_planted_faults_are_found(game, least):
     found = sensitivity(game, [play(game, 1, 400).frames], 40, np.random.default_rng(0))
     for fault, result in found.items():
         assert result["planted"] == 40 and result["share"] >= least, (fault, result)
+
+
+@pytest.mark.parametrize("game", ["Asterix", "Breakout", "RoadRunner"])
+def test_noise_and_pale_colours_as_in_dreams_make_no_events(game):
+    frames = play(game, 2, 120).frames
+    noise = np.random.default_rng(0).normal(0, 3, frames.shape)
+    for degraded in (frames + noise, 0.9 * frames):
+        events = measure(game, degraded.round().clip(0, 255).astype(np.uint8))
+        assert sum(events["unexplained"].values()) == 0
 
 
 def test_one_seed_gives_one_game():

@@ -8,8 +8,8 @@ on the screen is true of sums over the small frame, whatever the resizing mixed.
 2. What is left is summed over the rows of a lane. Columns above a floor form blobs; a blob is an object if it weighs at
    least half of the lightest sprite, and its class is the one whose hue, G against R, its own is closest to.
 
-All thresholds are midpoints between the console's palette colours and sprites (counted in pixels below), none was tuned
-on frames. `proof` compares the result with the console's memory; Breakout's wall is in `wall`.
+All thresholds are simple fractions (1/2 to 1/16) of a sprite's weight, which follows from the console's palette and the
+pixels counted below; none is set by a frame. A factor of two in the lesser ones changes next to nothing. `proof` compares the result with the console's memory; Breakout's wall is in `wall`.
 
 Axes   h w frame rows and columns, 3 colours last
 Units  frames are uint8 in 0..255; places are in pixels of the 64 x 64 frame, weights in palette levels times pixels
@@ -173,6 +173,8 @@ def _blue(colours: np.ndarray) -> np.ndarray:
 
 
 _SEED = float(_blue(np.array([_SEED_COLOUR]))[0]) * _SEED_PIXELS / (ROW * COLUMN)
+_FIGURE = _SEED / 4
+_DIM = _SEED / 8  # a column with less shows nothing
 _ORANGE = -float(_blue(np.array([_COYOTE_COLOUR]))[0]) / (ROW * COLUMN)  # one screen pixel of the coyote
 
 
@@ -189,17 +191,17 @@ def _road_runner(frame: Frame) -> Scene:
     road = lane_rows(_ROAD.start, _ROAD.stop - _ROAD.start)
     found: list[Object] = []
     covered = np.zeros((ROAD_LANES, SIZE), bool)
-    player = blue[road].clip(min=0)[between[road]].sum(axis=0)
-    player[player < _SEED / 6] = 0
+    player = blue[road][between[road]].sum(axis=0)
+    player[player < _FIGURE] = 0
     for lane, rows in enumerate(lanes):
         near = np.zeros(SIZE, bool)
         near[max(rows.start - 3, road.start) : min(rows.stop + 3, road.stop)] = True
         # A figure is taller than a seed: it shows above or below the lane too. The coyote is told by colour.
-        figure = blue[near & between].clip(min=0).sum(axis=0) > _SEED / 6
+        figure = blue[near & between].max(axis=0) > _FIGURE
         figure |= (-blue[rows]).clip(min=0).sum(axis=0) > 2 * _ORANGE
         covered[lane] = _widen(figure)
-        profile = blue[rows].clip(min=0).sum(axis=0) * ~covered[lane]
-        for blob in blobs(profile > _SEED / 16):
+        profile = blue[rows].sum(axis=0) * ~covered[lane]
+        for blob in blobs(profile > _DIM):
             weight = float(profile[blob].sum()) / _SEED
             if weight >= 0.5:
                 found.append(Object("seed", lane, _centre(profile, blob), weight))

@@ -113,15 +113,20 @@ def find_ball(frame: Frame, wall: Bool[np.ndarray, "6 18"]) -> tuple[float, floa
 def read_score(frame: Frame) -> int | None:
     """The score of the first three digits, None where one is not clear.
 
-    A digit is clear if it is nearer to one of the ten than half the distance between the two that differ least: then
-    no other can be as near.
+    Digits are compared by direction (their pixels as a vector of length 1), so that a paler or darker score is read
+    too. One is clear if it is at least as bright as half the faintest digit and twice as near to the best of the ten as
+    to the second best.
     """
     check_frame(frame)
     score = 0
     for rows, columns, digits in _TEMPLATES:
         seen = frame[rows, columns].astype(np.float64).mean(axis=2).ravel()
-        distances = np.linalg.norm(digits - seen, axis=1)
-        if distances.min() >= _CLEAR[columns.start]:
+        brightness, brightnesses = np.linalg.norm(seen), np.linalg.norm(digits, axis=1)
+        if brightness < brightnesses.min() / 2:
+            return None
+        distances = np.linalg.norm(digits / brightnesses[:, None] - seen / brightness, axis=1)
+        best, second = np.sort(distances)[:2]
+        if best > second / 2:
             return None
         score = 10 * score + int(distances.argmin())
     return score
@@ -146,7 +151,3 @@ def _templates() -> list[tuple[slice, slice, Float[np.ndarray, "10 pixels"]]]:
 
 
 _TEMPLATES = _templates()
-_CLEAR = {
-    columns.start: min(np.linalg.norm(digits[a] - digits[b]) for a in range(10) for b in range(a)) / 2
-    for _, columns, digits in _TEMPLATES
-}
