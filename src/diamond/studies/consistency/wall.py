@@ -53,8 +53,9 @@ def _stretch(start: int, length: int, count: int, axis: Float[np.ndarray, "64 n"
 
 _BRICK_IN_ROW = _stretch(_TOP, _BRICK_HEIGHT, BRICK_ROWS, ROWS)
 _BRICK_IN_COLUMN = _stretch(_LEFT, _BRICK_WIDTH, BRICK_COLUMNS, COLUMNS)
-_WALL_ROWS = np.flatnonzero(_BRICK_IN_ROW.sum(axis=1))
-_INSIDE = np.flatnonzero(_BRICK_IN_COLUMN.sum(axis=1) > 1 - 1e-9)  # the outermost columns mix with the grey frame
+# The outermost rows mix with what flies above and below the wall, the outermost columns with the grey frame.
+_WALL_ROWS = np.flatnonzero(_BRICK_IN_ROW.sum(axis=1) > 1 - 1e-9)
+_INSIDE = np.flatnonzero(_BRICK_IN_COLUMN.sum(axis=1) > 1 - 1e-9)
 _UP_DOWN = (_BRICK_IN_ROW[_WALL_ROWS, None, :] * _COLOURS.T).reshape(-1, BRICK_ROWS)
 _SOLVE_ROWS, _SOLVE_COLUMNS = np.linalg.pinv(_UP_DOWN), np.linalg.pinv(_BRICK_IN_COLUMN[_INSIDE])
 
