@@ -25,12 +25,12 @@ BRICK_ROWS, BRICK_COLUMNS = 6, 18
 BRICK_POINTS = (7, 7, 4, 4, 1, 1)
 """What a brick of each row, from the top, is worth."""
 WALL_POINTS = BRICK_COLUMNS * sum(BRICK_POINTS)
+_GREY = 142  # frame and score
 _TOP, _LEFT, _BRICK_HEIGHT, _BRICK_WIDTH = 57, 8, 6, 8
 _COLOURS = np.array(
     [(200, 72, 72), (198, 108, 58), (180, 122, 48), (162, 162, 42), (72, 160, 72), (66, 72, 200)], float
 )
 
-_GREY = 142
 _DIGIT_TOP, _DIGIT_LEFTS, _CELL_HEIGHT, _CELL_WIDTH = 5, (36, 52, 68), 2, 4
 _DIGITS = (  # five rows of three cells
     ("###", "#.#", "#.#", "#.#", "###"),
@@ -53,11 +53,12 @@ def _stretch(start: int, length: int, count: int, axis: Float[np.ndarray, "64 n"
 
 _BRICK_IN_ROW = _stretch(_TOP, _BRICK_HEIGHT, BRICK_ROWS, ROWS)
 _BRICK_IN_COLUMN = _stretch(_LEFT, _BRICK_WIDTH, BRICK_COLUMNS, COLUMNS)
-# The outermost rows mix with what flies above and below the wall, the outermost columns with the grey frame.
-_WALL_ROWS = np.flatnonzero(_BRICK_IN_ROW.sum(axis=1) > 1 - 1e-9)
-_INSIDE = np.flatnonzero(_BRICK_IN_COLUMN.sum(axis=1) > 1 - 1e-9)
+_WALL_ROWS = np.flatnonzero(_BRICK_IN_ROW.sum(axis=1) > 1 - 1e-9)  # others mix with what flies above and below
+_WALL_COLUMNS = np.flatnonzero(_BRICK_IN_COLUMN.sum(axis=1))
+_SIDES = _GREY * (1 - _BRICK_IN_COLUMN[_WALL_COLUMNS].sum(axis=1))  # what the grey frame adds to the outermost columns
+_INSIDE = np.flatnonzero(_BRICK_IN_COLUMN.sum(axis=1) > 1 - 1e-9)  # columns without any of it
 _UP_DOWN = (_BRICK_IN_ROW[_WALL_ROWS, None, :] * _COLOURS.T).reshape(-1, BRICK_ROWS)
-_SOLVE_ROWS, _SOLVE_COLUMNS = np.linalg.pinv(_UP_DOWN), np.linalg.pinv(_BRICK_IN_COLUMN[_INSIDE])
+_SOLVE_ROWS, _SOLVE_COLUMNS = np.linalg.pinv(_UP_DOWN), np.linalg.pinv(_BRICK_IN_COLUMN[_WALL_COLUMNS])
 
 BALL_ROWS = slice(10, 57)
 """Rows of the frame in which the ball is looked for: from below the grey frame to above the paddle."""
@@ -71,8 +72,8 @@ def wall_shares(frame: Frame) -> Float[np.ndarray, "6 18"]:
         DataError: the frame has another size.
     """
     check_frame(frame)
-    seen = frame[np.ix_(_WALL_ROWS, _INSIDE)].astype(np.float64).transpose(0, 2, 1)
-    return _SOLVE_ROWS @ seen.reshape(-1, len(_INSIDE)) @ _SOLVE_COLUMNS.T
+    seen = frame[np.ix_(_WALL_ROWS, _WALL_COLUMNS)].transpose(0, 2, 1) - _SIDES
+    return _SOLVE_ROWS @ seen.reshape(-1, len(_WALL_COLUMNS)) @ _SOLVE_COLUMNS.T
 
 
 def read_wall(frame: Frame) -> Bool[np.ndarray, "6 18"]:
