@@ -39,6 +39,7 @@ def put_sprite(screen: np.ndarray, kind: str, lane: int, left: int) -> None:
         screen[26 + 16 * lane + place // 8, left + place % 8] = colour
 
 
+@settings(max_examples=40)
 @given(st.sampled_from(sorted(SPRITES)), st.integers(0, ASTERIX_LANES - 1), st.integers(8, 144))
 def test_an_asterix_object_is_found_with_its_class_lane_and_place(kind, lane, left):
     screen = asterix_screen()
@@ -48,6 +49,7 @@ def test_an_asterix_object_is_found_with_its_class_lane_and_place(kind, lane, le
     assert abs(seen.x - (left + 4) / COLUMN) < 0.6
 
 
+@settings(max_examples=40)
 @given(st.sampled_from(sorted(SPRITES)), st.integers(10, 40), st.integers(-3, 3))
 def test_the_player_beside_an_asterix_object_changes_nothing(kind, left, shift):
     """Where two pixels of the frame mix the player and the object, the player's share is taken away."""
@@ -78,6 +80,7 @@ def road_screen() -> np.ndarray:
     return screen
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 3), st.integers(12, 150))
 def test_a_seed_is_found_with_its_lane_and_place(lane, left):
     screen = road_screen()
@@ -109,7 +112,7 @@ def breakout_screen(wall: np.ndarray) -> np.ndarray:
 walls = arrays(bool, (6, 18))
 
 
-@settings(max_examples=50)
+@settings(max_examples=40)
 @given(walls, st.integers(8, 150), st.integers(57, 88))
 def test_every_wall_is_read_exactly_even_with_a_ball_in_it(wall, x, y):
     screen = breakout_screen(wall)
@@ -120,6 +123,7 @@ def test_every_wall_is_read_exactly_even_with_a_ball_in_it(wall, x, y):
     np.testing.assert_array_equal(read_wall(RESIZE(screen)), wall)
 
 
+@settings(max_examples=40)
 @given(walls, st.integers(14, 144), st.integers(100, 176))
 def test_the_ball_is_found_where_it_flies(wall, x, y):
     screen = breakout_screen(wall)

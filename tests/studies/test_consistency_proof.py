@@ -42,7 +42,7 @@ def test_most_planted_faults_are_found(game, least):
 
 @pytest.mark.parametrize("game", ["Asterix", "Breakout", "RoadRunner"])
 def test_noise_and_pale_colours_as_in_dreams_make_no_events(game):
-    frames = play(game, 2, 120).frames
+    frames = play(game, 2, 80).frames
     noise = np.random.default_rng(0).normal(0, 3, frames.shape)
     for degraded in (frames + noise, 0.9 * frames):
         events = measure(game, degraded.round().clip(0, 255).astype(np.uint8))

@@ -1,11 +1,13 @@
 """The same objects as the console's memory has them: the truth that the detectors are compared with.
 
-Each byte was verified on the emulator by writing it and watching the screen (`tests/studies/test_consistency_memory`
-repeats that). The numbers are the addresses in the 128 bytes of `AtariGame.memory()`.
+Bricks, score, ball, the class and x of Asterix's objects, and Road Runner's seeds were verified by writing these bytes
+in the emulator and watching the screen (`tests/studies/test_consistency_memory` repeats that); the others, which the
+game itself rewrites, beside the screen during play. The numbers are the addresses in the 128 bytes of `AtariGame.memory()`.
 
     Breakout     0-35   two bits a brick, 1 where it stands (six bytes a group of columns, from the lowest row up)
                  72     paddle's x + 47 | 76, 77 score, two decimal digits a byte | 99, 101 ball's x + 49, y - 9
-    Asterix      11-18  picture on each lane from the lowest up: 11 none, 12 points, 204 and 216 enemy, 108 cauldron
+    Asterix      29-36  class of the object on each lane from the topmost down: lowest bit 1 enemy, 0 reward
+                 11-18  picture on each lane from the lowest up: 11 none, 12 points, 204 and 216 enemy, 108 cauldron
                  42-49  their x from the topmost lane down | 39, 41 player's lane and x | 54 wave
     RoadRunner   36-39  the seed on each lane from the lowest up: 31 there, 16 and 24 not | 80, 81 player's, coyote's x
                  42, 43 the truck's x and half of the road, 0 for none

@@ -106,7 +106,10 @@ _PLAYERS = {"Asterix": _wander, "RoadRunner": _run, "Breakout": _follow}
 def prove(game: str, seeds: Sequence[int], steps: int) -> dict[str, Any]:
     """Precision and recall per class, with intervals over games, and the events on the same real frames.
 
-    The result can be written as JSON. Raises:
+    The result can be written as JSON. An interval of no width means that every game had the same share, mostly 1: then
+    the counts say how sure it is.
+
+    Raises:
         EnvError: the game is unknown or `ale-py` is not installed.
     """
     games = [play(game, seed, steps) for seed in seeds]
