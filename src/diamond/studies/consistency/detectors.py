@@ -9,8 +9,9 @@ on the screen is true of sums over the small frame, whatever the resizing mixed.
    least half of the lightest sprite, and its class is the one whose hue, G against R, its own is closest to.
 
 All thresholds are simple fractions (1/2 to 1/16) of a sprite's weight, which follows from the console's palette and the
-pixels counted below; none is set by a frame. A factor of two in the lesser ones changes next to nothing. `proof`
-compares the result with the console's memory; Breakout's wall is in `wall`.
+pixels counted below. The fractions were chosen on games other than those of the published proof; half or twice the
+lesser ones changes next to nothing. `proof` compares the result with the console's memory; Breakout's wall is in
+`wall`.
 
 Axes   h w frame rows and columns, 3 colours last
 Units  frames are uint8 in 0..255; places are in pixels of the 64 x 64 frame, weights in palette levels times pixels

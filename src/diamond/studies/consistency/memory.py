@@ -2,7 +2,7 @@
 
 Bricks, score, ball, the class and x of Asterix's objects, and Road Runner's seeds were verified by writing these bytes
 in the emulator and watching the screen (`tests/studies/test_consistency_memory` repeats that); the others, which the
-game itself rewrites, beside the screen during play. The numbers are the addresses in the 128 bytes of `AtariGame.memory()`.
+game itself rewrites, beside the screen during play. The numbers are addresses in the 128 bytes of `AtariGame.memory()`.
 
     Breakout     0-35   two bits a brick, 1 where it stands (six bytes a group of columns, from the lowest row up)
                  72     paddle's x + 47 | 76, 77 score, two decimal digits a byte | 99, 101 ball's x + 49, y - 9
@@ -13,8 +13,8 @@ game itself rewrites, beside the screen during play. The numbers are the address
                  42, 43 the truck's x and half of the road, 0 for none
                  89, 90 x of the pattern and which of eight patterns it is | 22 level
 
-Where the addresses come from: AtariARI (Anand et al. 2019) and OCAtari (Delfosse et al. 2023) name most; Breakout's
-bits, Asterix's pictures and Road Runner's patterns were measured here.
+Where the addresses come from: AtariARI (Anand et al. 2019) and OCAtari (Delfosse et al. 2023) name them; the
+order of Breakout's bits, the places of Road Runner's patterns and all offsets to the screen were measured here.
 
 The memory is that of one moment, the frame the maximum of two: what was moved or taken between the two screens is
 still on the frame. `proof` counts such moments apart.
