@@ -194,9 +194,12 @@ def benchmark(args: Benchmark) -> None:
 
 def study(args: Study) -> None:
     """Train, dream, measure, and say what came out."""
-    from diamond.studies.run import run_study
+    from diamond.studies.run import count_events, run_study
     from diamond.training.progress import Progress
 
+    if args.frames is not None:
+        print(count_events(args.what, args.game, args.frames), end="")
+        return
     for line in run_study(args.what, args.game, args.scale, args.out, Progress().message):
         print(line)
 

@@ -173,14 +173,19 @@ class Benchmark:
 class Study:
     """Repeat one of the paper's analyses of its world model, at any scale; stopped, it goes on where it was."""
 
-    what: Annotated[Literal["edm-vs-ddpm", "denoising-steps", "start-noise"], tyro.conf.Positional] = "edm-vs-ddpm"
+    what: Annotated[Literal["edm-vs-ddpm", "denoising-steps", "start-noise", "consistency"], tyro.conf.Positional] = (
+        "edm-vs-ddpm"
+    )
     """`edm-vs-ddpm`: which diffusion drifts. `denoising-steps`: what a single step blurs. `start-noise`: from how much
-    noise sampling should begin."""
+    noise sampling should begin. `consistency`: objects that change or vanish."""
     scale: Annotated[Scale, tyro.conf.arg(name="")] = field(default_factory=Scale)
     out: Path | None = None
     """Folder of the study; by default one named after study and game under `runs/`."""
     game: str | None = None
-    """Atari game; by default the paper's for this study."""
+    """Atari game; by default one of the paper's for this study."""
+    frames: Path | None = None
+    """Study consistency alone: count in these frames instead, a .npy or .npz file or a folder of PNG pictures of any
+    world model, and print JSON."""
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ BREAKOUT = EnvConfig(game="Breakout", height=16, width=16)
 def test_the_memory_tells_where_breakout_s_paddle_and_ball_are() -> None:
     """At full size, the paddle's and the ball's columns are found in the picture where the memory says."""
     (game,) = make_atari_games(EnvConfig(game="Breakout", height=210, width=160, frame_skip=1), 1)
-    expert = experts.Expert("Breakout", game.action_meanings, np.random.default_rng(0))
+    act = experts.player("Breakout", game, np.random.default_rng(0))
     game.start(0)
     seen = 0
-    for _ in range(400):
-        game.advance(expert.act(game))
+    for step in range(400):
+        game.advance(act(step))
         frame, memory = game.frame(), game.memory()
         red = (frame == (200, 72, 72)).all(axis=-1)
         paddle = np.flatnonzero(red[190:193].all(axis=0) & (np.arange(160) > 8) & (np.arange(160) < 152))
@@ -35,7 +35,7 @@ def test_the_memory_tells_where_breakout_s_paddle_and_ball_are() -> None:
     assert seen > 50
 
 
-@pytest.mark.parametrize("name", sorted(experts.PLAYERS))
+@pytest.mark.parametrize("name", sorted(experts.READERS))
 def test_the_script_plays_better_than_chance(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (game,) = make_atari_games(EnvConfig(game=name, height=16, width=16), 1)
     scripted = [play(game, name, seed, 700).rewards.sum() for seed in range(3)]
@@ -45,9 +45,18 @@ def test_the_script_plays_better_than_chance(name: str, monkeypatch: pytest.Monk
 
 
 def test_a_game_without_a_script_is_played_by_chance() -> None:
-    (game,) = make_atari_games(EnvConfig(game="Asterix", height=16, width=16), 1)
-    actions = play(game, "Asterix", 0, 100).actions
+    (game,) = make_atari_games(EnvConfig(game="Pong", height=16, width=16), 1)
+    actions = play(game, "Pong", 0, 100).actions
     assert set(actions) == set(range(len(game.action_meanings)))
+    assert (actions[1:] != actions[:-1]).mean() > 0.7
+
+
+def test_wanderers_hold_their_actions() -> None:
+    (game,) = make_atari_games(EnvConfig(game="RoadRunner", height=16, width=16), 1)
+    actions = play(game, "RoadRunner", 0, 120).actions.reshape(-1, 6)
+    assert (actions == actions[:, :1]).all()
+    left = [number for number, meaning in enumerate(game.action_meanings) if meaning.endswith("LEFT")]
+    assert np.isin(actions[:, 0], left).mean() > 0.7
 
 
 def test_recording_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ def silent(text: str) -> None:
 
 
 def folder(path: Path) -> StudyFolder:
-    return StudyFolder(path, "Breakout", SMALL, silent)
+    return StudyFolder(path, "Breakout", SMALL, CPU, silent)
 
 
 @pytest.fixture(scope="module")
@@ -49,26 +49,26 @@ def test_stopping_changes_nothing(
     name: str, games: TrainingGames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind = KINDS[name]()
-    whole = trained(kind, name, games, folder(tmp_path / "whole"), 0, CPU)
+    whole = trained(kind, name, games, folder(tmp_path / "whole"), 0)
     monkeypatch.setattr(world_models, "UPDATES_BETWEEN_SAVES", 2)
 
     def stop(text: str) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        trained(kind, name, games, StudyFolder(tmp_path / "part", "Breakout", SMALL, stop), 0, CPU)
-    assert torch.equal(weights(trained(kind, name, games, folder(tmp_path / "part"), 0, CPU)), weights(whole))
+        trained(kind, name, games, StudyFolder(tmp_path / "part", "Breakout", SMALL, CPU, stop), 0)
+    assert torch.equal(weights(trained(kind, name, games, folder(tmp_path / "part"), 0)), weights(whole))
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_what_is_trained_is_not_trained_again(name: str, games: TrainingGames, tmp_path: Path) -> None:
     kind = KINDS[name]()
-    first = trained(kind, name, games, folder(tmp_path), 0, CPU)
+    first = trained(kind, name, games, folder(tmp_path), 0)
     said: list[str] = []
-    again = trained(kind, name, games, StudyFolder(tmp_path, "Breakout", SMALL, said.append), 0, CPU)
+    again = trained(kind, name, games, StudyFolder(tmp_path, "Breakout", SMALL, CPU, said.append), 0)
     assert torch.equal(weights(first), weights(again))
     assert said == []
-    assert not torch.equal(weights(first), weights(trained(kind, name, games, folder(tmp_path), 1, CPU)))
+    assert not torch.equal(weights(first), weights(trained(kind, name, games, folder(tmp_path), 1)))
 
 
 def test_both_kinds_see_the_same_frames(games: TrainingGames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,7 @@ def test_both_kinds_see_the_same_frames(games: TrainingGames, tmp_path: Path, mo
             return loss(self, network, segment, chance)  # noqa: B023
 
         monkeypatch.setattr(type(kind), "loss", watched)
-        trained(kind, name, games, folder(tmp_path), 0, CPU)
+        trained(kind, name, games, folder(tmp_path), 0)
     assert len(batches["EDM"]) == SMALL.updates
     assert all(torch.equal(a, b) for a, b in zip(batches["EDM"], batches["DDPM"], strict=True))
 
@@ -92,7 +92,7 @@ def test_a_damaged_file_is_named_with_its_remedy(games: TrainingGames, tmp_path:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "EDM-seed0.safetensors").write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"EDM-seed0.safetensors cannot be read .*: remove it"):
-        trained(KINDS["EDM"](), "EDM", games, folder(tmp_path), 0, CPU)
+        trained(KINDS["EDM"](), "EDM", games, folder(tmp_path), 0)
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -9,19 +9,16 @@ Axes   s moments | h w image, 3 colours last
 Units  frames are uint8 in 0..255
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 
-from diamond.compute import parse_device
 from diamond.errors import ConfigError, DataError
 from diamond.evaluation.fidelity import open_loop
 from diamond.evaluation.statistics import bootstrap_seeds
 from diamond.evaluation.video import strip_png
-from diamond.files import write_atomic
 from diamond.studies import agents
 from diamond.studies.figures import Curve, Panel, panels_png
 from diamond.studies.folder import StudyFolder, estimate_text
@@ -46,28 +43,28 @@ BOXERS = ("opponent", "player")
 
 def run(folder: StudyFolder) -> dict[str, Any]:
     """Train, dream in one and in three steps, compare; the results are also in the folder, with the figures."""
-    scale, device = folder.scale, parse_device(folder.scale.device)
+    scale, device = folder.scale, folder.device
     kind = EDM(scale.denoiser())
     n = kind.denoiser.context_length
     training, games = record(folder, n)
     context, truth, actions = moments(games, n)
 
-    def clip(seed: int, num_steps: int) -> Path:
-        return folder.path / "parts" / f"seed{seed}-steps{num_steps}.npy"
+    def name(seed: int, num_steps: int) -> str:
+        return f"seed{seed}-steps{num_steps}"
 
     def part(seed: int, num_steps: int) -> Any:
         def compute() -> Any:
-            network = trained(kind, "EDM", training, folder, seed, device)
+            network = trained(kind, "EDM", training, folder, seed)
             folder.say(f"seed {seed}: dreaming in steps of {num_steps}")
             generator = torch.Generator(device).manual_seed(derive_seed(seed, "dreams", num_steps))
             dreamed = open_loop(kind.predictor(network, num_steps, generator), context, actions, device)
-            write_atomic(clip(seed, num_steps), lambda file: np.save(file, dreamed[_shown(truth)], allow_pickle=False))
+            folder.keep_frames(name(seed, num_steps), dreamed[_shown(truth), 0])
             return {
                 name: np.round(values, 4).tolist()
                 for name, values in measure(dreamed, truth, len(games.frames)).items()
             }
 
-        return folder.part(f"seed{seed}-steps{num_steps}", compute)
+        return folder.part(name(seed, num_steps), compute)
 
     parts = {num_steps: [part(seed, num_steps) for seed in scale.seeds] for num_steps in NUM_STEPS}
     results = compare(parts)
@@ -75,7 +72,7 @@ def run(folder: StudyFolder) -> dict[str, Any]:
         results["agents"] = agents.agent_scores(folder)
     shown, first = _shown(truth), scale.seeds[0]
     rows = {"real game": truth[shown, 0]}
-    rows |= {f"n = {num_steps}": np.load(clip(first, num_steps))[:, 0] for num_steps in NUM_STEPS}
+    rows |= {f"n = {num_steps}": folder.kept_frames(name(first, num_steps)) for num_steps in NUM_STEPS}
     strip = strip_png(rows, [str(place + 1) for place in range(len(shown))], scale=3)
     folder.finish(results, {"sharpness.png": figure(results), "filmstrip.png": strip})
     return results

@@ -5,16 +5,13 @@ same held-out frames under the same actions.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from diamond.compute import parse_device
 from diamond.evaluation.statistics import bootstrap_seeds
 from diamond.evaluation.video import strip_png
-from diamond.files import write_atomic
 from diamond.studies import drift
 from diamond.studies.figures import Curve, Panel, panels_png
 from diamond.studies.folder import StudyFolder, estimate_text
@@ -29,12 +26,12 @@ KINDS = ("EDM", "DDPM")
 
 def run(folder: StudyFolder) -> dict[str, Any]:
     """Train, dream, compare; the results are also in the folder, with the figures."""
-    scale, device = folder.scale, parse_device(folder.scale.device)
+    scale = folder.scale
     denoiser = scale.denoiser(sigma_offset=0.0)
     kinds: dict[str, Diffusion] = {"EDM": EDM(denoiser), "DDPM": DDPM(denoiser)}
     n = denoiser.context_length
     training, games = record(folder, n)
-    measurement = _Measurement(folder, training, games, device)
+    measurement = _Measurement(folder, training, games)
     truth = games.frames[:, n:]
     real = folder.part("real", lambda: drift.to_json(drift.real_drift(truth, training.some_frames, scale.horizon)))
     parts = {
@@ -54,24 +51,23 @@ class _Measurement:
     folder: StudyFolder
     training: TrainingGames
     games: HeldOutGames
-    device: torch.device
 
     def part(self, name: str, kind: Diffusion, seed: int, num_steps: int) -> Any:
         """The drift of one trained network at one number of denoising steps."""
 
         def compute() -> Any:
             scale, say = self.folder.scale, self.folder.say
-            network = trained(kind, name, self.training, self.folder, seed, self.device)
+            network = trained(kind, name, self.training, self.folder, seed)
             say(f"{name}, seed {seed}: dreaming {scale.horizon} frames, {num_steps} denoising steps each")
             n = kind.denoiser.context_length
-            generator = torch.Generator(self.device).manual_seed(derive_seed(seed, "dreams", num_steps))
-            frames = drift.dream_on(kind.predictor(network, num_steps, generator), self.games, n, self.device)
+            generator = torch.Generator(self.folder.device).manual_seed(derive_seed(seed, "dreams", num_steps))
+            frames = drift.dream_on(kind.predictor(network, num_steps, generator), self.games, n, self.folder.device)
             shown = frames[0, [step - 1 for step in drift.shown(scale.horizon)]]
-            write_atomic(self._clip(name, seed, num_steps), lambda file: np.save(file, shown, allow_pickle=False))
+            self.folder.keep_frames(_part_name(name, seed, num_steps), shown)
             truth = self.games.frames[:, n:]
             return drift.to_json(drift.measure(frames, truth, self.training.some_frames, scale.horizon))
 
-        return self.folder.part(f"{name}-seed{seed}-steps{num_steps}", compute)
+        return self.folder.part(_part_name(name, seed, num_steps), compute)
 
     def strip(self, name: str) -> bytes:
         """The first held-out game, and how the first seed's network dreams it on."""
@@ -79,11 +75,12 @@ class _Measurement:
         first = self.games.frames.shape[1] - self.folder.scale.horizon - 1
         rows = {"real game": self.games.frames[0, [first + step for step in steps]]}
         for num_steps in NUM_STEPS:
-            rows[f"{name}, n = {num_steps}"] = np.load(self._clip(name, seed, num_steps), allow_pickle=False)
+            rows[f"{name}, n = {num_steps}"] = self.folder.kept_frames(_part_name(name, seed, num_steps))
         return strip_png(rows, [f"+{step}" for step in steps])
 
-    def _clip(self, name: str, seed: int, num_steps: int) -> Path:
-        return self.folder.path / "parts" / f"{name}-seed{seed}-steps{num_steps}.npy"
+
+def _part_name(kind: str, seed: int, num_steps: int) -> str:
+    return f"{kind}-seed{seed}-steps{num_steps}"
 
 
 def compare(

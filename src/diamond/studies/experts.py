@@ -1,4 +1,4 @@
-"""Scripted players who read the console's memory: they show more of a game than chance does.
+"""Scripted players, who show more of a game than chance does; some read the console's memory.
 
 Places of objects in memory are those of Anand et al. 2019 (AtariARI), each checked against the screen by the tests.
 """
@@ -11,11 +11,11 @@ from jaxtyping import UInt8
 from diamond.envs.atari import AtariGame
 
 Memory = UInt8[np.ndarray, "128"]
-Player = Callable[[Memory], str]
-"""(the console's memory) -> the meaning of an action."""
+Player = Callable[[int], int]
+"""(the game's step, counted from 0) -> the number of an action."""
 
 EXPLORATION = 0.05
-"""Probability of a uniformly random action instead of the player's."""
+"""Probability of a uniformly random action instead of one that follows from the memory."""
 
 
 def breakout(memory: Memory) -> str:
@@ -35,26 +35,49 @@ def boxing(memory: Memory) -> str:
     return f"{vertical}{horizontal}FIRE"
 
 
-PLAYERS: dict[str, Player] = {"Breakout": breakout, "Boxing": boxing}
-"""Games with a scripted player; others are played by chance."""
+READERS: dict[str, Callable[[Memory], str]] = {"Breakout": breakout, "Boxing": boxing}
+"""Players who choose by what the memory says: (memory) -> the meaning of an action."""
+WANDERERS: dict[str, tuple[int, tuple[str, ...]]] = {
+    "Asterix": (3, ()),
+    "RoadRunner": (6, ("LEFT", "LEFT", "LEFT", "UPLEFT", "DOWNLEFT")),  # where the seeds are
+}
+"""Players who hold an action for some steps, so that it leads somewhere: one of these, or any, all equally probable."""
 
 
-class Expert:
-    """Chooses the actions of one game: the script's, at times a random one.
+def player(game: str, console: AtariGame, rng: np.random.Generator) -> Player:
+    """The player of a game: its script's, or one who acts by chance at every step.
 
     Args:
-        game: its name; without a script all actions are random.
-        action_meanings: of the environment.
-        rng: source of the random actions.
+        game: its name.
+        console: the game to play.
+        rng: source of all that is random.
     """
+    if game in READERS:
+        return _reader(READERS[game], console, rng)
+    steps, favourites = WANDERERS.get(game, (1, ()))
+    return _wanderer(steps, favourites, console, rng)
 
-    def __init__(self, game: str, action_meanings: tuple[str, ...], rng: np.random.Generator) -> None:
-        self._player = PLAYERS.get(game)
-        self._numbers = {meaning: number for number, meaning in enumerate(action_meanings)}
-        self._rng = rng
 
-    def act(self, game: AtariGame) -> int:
-        """The number of the action to take now."""
-        if self._player is None or self._rng.random() < EXPLORATION:
-            return int(self._rng.integers(len(self._numbers)))
-        return self._numbers[self._player(game.memory())]
+def _reader(choose: Callable[[Memory], str], console: AtariGame, rng: np.random.Generator) -> Player:
+    numbers = {meaning: number for number, meaning in enumerate(console.action_meanings)}
+
+    def act(step: int) -> int:
+        if rng.random() < EXPLORATION:
+            return int(rng.integers(len(numbers)))
+        return numbers[choose(console.memory())]
+
+    return act
+
+
+def _wanderer(steps: int, favourites: tuple[str, ...], console: AtariGame, rng: np.random.Generator) -> Player:
+    numbers = [console.action_meanings.index(meaning) for meaning in favourites]
+    action = 0
+
+    def act(step: int) -> int:
+        nonlocal action
+        if step % steps == 0:
+            anything = int(rng.integers(len(console.action_meanings)))
+            action = int(rng.choice([*numbers, anything]))
+        return action
+
+    return act

@@ -5,8 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from diamond.errors import ConfigError
-from diamond.files import write_bytes, write_json
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from diamond.compute import choose_device
+from diamond.config import ComputeConfig
+from diamond.errors import ConfigError, DataError
+from diamond.files import write_atomic, write_bytes, write_json
 from diamond.provenance import origin
 from diamond.studies.scale import Scale
 from diamond.training.run_folder import read_json
@@ -22,6 +28,8 @@ class StudyFolder:
     path: Path
     game: str
     scale: Scale
+    device: torch.device
+    """Where networks are trained and dream."""
     say: Callable[[str], None]
     """Tells the user what is being done."""
 
@@ -31,7 +39,9 @@ class StudyFolder:
 
         Raises:
             ConfigError: the folder holds something else; nothing in it is changed then.
+            DeviceError: the device is unknown or not present.
         """
+        device = choose_device(ComputeConfig(device=scale.device, threads=scale.threads))
         chosen = {key: _plain(value) for key, value in dataclasses.asdict(scale).items() if key not in FREE}
         settings = {"study": name, "game": game, "scale": chosen}
         facts = path / "study.json"
@@ -44,7 +54,7 @@ class StudyFolder:
             old = before.get("scale", {})
             changes += [key for key, value in chosen.items() if old.get(key) != value]
             raise ConfigError(f"{path} holds a study with another {', '.join(changes)}: choose another --out")
-        return cls(path, game, scale, say)
+        return cls(path, game, scale, device, say)
 
     def part(self, name: str, compute: Callable[[], Any]) -> Any:
         """What `compute` returns, JSON-ready; computed once and kept."""
@@ -52,6 +62,27 @@ class StudyFolder:
         if not path.is_file():
             write_json(path, compute())
         return read_json(path)
+
+    def keep_frames(self, name: str, frames: UInt8[np.ndarray, "t h w 3"]) -> None:
+        """Some frames for a picture, beside the part of the same name."""
+        write_atomic(self._frames(name), lambda file: np.save(file, frames, allow_pickle=False))
+
+    def kept_frames(self, name: str) -> UInt8[np.ndarray, "t h w 3"]:
+        """What `keep_frames` kept.
+
+        Raises:
+            DataError: the file is missing or damaged.
+        """
+        path = self._frames(name)
+        try:
+            return np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(
+                f"{path} cannot be read ({error}): remove {path.with_suffix('.json')}, it is made again"
+            ) from error
+
+    def _frames(self, name: str) -> Path:
+        return self.path / "parts" / f"{name}.npy"
 
     def finish(self, results: dict[str, Any], figures: dict[str, bytes]) -> Path:
         """Write the results, with where they come from, and the figures; returns the path of the results."""

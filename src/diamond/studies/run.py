@@ -4,9 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-import torch
-
+from diamond.errors import ConfigError
+from diamond.files import json_text
 from diamond.studies import denoising_steps, edm_vs_ddpm, start_noise
+from diamond.studies.consistency import study as consistency
+from diamond.studies.consistency.clips import read_frames
+from diamond.studies.consistency.events import measure
 from diamond.studies.folder import StudyFolder
 from diamond.studies.scale import STUDIES, Scale
 
@@ -14,6 +17,7 @@ MODULES: dict[str, ModuleType] = {
     "edm-vs-ddpm": edm_vs_ddpm,
     "denoising-steps": denoising_steps,
     "start-noise": start_noise,
+    "consistency": consistency,
 }
 """Each has `run(folder) -> results` and `summary(results) -> lines`."""
 
@@ -30,12 +34,24 @@ def run_study(name: str, game: str | None, scale: Scale, out: Path | None, say: 
 
     Raises:
         ConfigError: the folder holds something else, or this study at another scale.
+        DeviceError: there is no such device.
         DataError: games are too short, or a file is damaged.
         EnvError: there is no such game.
     """
     game = STUDIES[name][0] if game is None else game
     path = Path("runs") / f"{name}-{game}" if out is None else out
     folder = StudyFolder.open(path, name, game, scale, say)
-    torch.set_num_threads(scale.threads)
     results = MODULES[name].run(folder)
     return [*MODULES[name].summary(results), f"results and figures: {path}"]
+
+
+def count_events(name: str, game: str | None, frames: Path) -> str:
+    """What happens to the objects in anyone's frames, as JSON.
+
+    Raises:
+        ConfigError: the study is not the one that counts.
+        DataError: the frames cannot be read, or are of another size; there are no detectors for the game.
+    """
+    if name != "consistency":
+        raise ConfigError(f"--frames is given to {name}: only consistency looks at frames")
+    return json_text(measure(STUDIES[name][0] if game is None else game, read_frames(frames)))

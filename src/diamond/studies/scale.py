@@ -76,5 +76,6 @@ STUDIES: dict[str, tuple[str, Scale]] = {
     "edm-vs-ddpm": ("Breakout", Scale()),
     "denoising-steps": ("Boxing", Scale(size=64, channels=(16, 16, 32, 32), updates=2_000, horizon=400)),
     "start-noise": ("Breakout", Scale()),
+    "consistency": ("Asterix", Scale(size=64, channels=(16, 16, 32, 32), updates=2_000, horizon=150, seeds=(0,))),
 }
 """Every study's game, the paper's, and its default scale."""

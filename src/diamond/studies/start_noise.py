@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from diamond.compute import parse_device
 from diamond.config import SamplerConfig
 from diamond.evaluation.fidelity import MOVED, Predict, moved_error, open_loop
 from diamond.evaluation.image_metrics import mean_error
@@ -71,14 +70,14 @@ CHOICES = tuple(
 
 def run(folder: StudyFolder) -> dict[str, Any]:
     """Train, dream in each way, compare; the results are also in the folder, with the figures."""
-    scale, device = folder.scale, parse_device(folder.scale.device)
+    scale, device = folder.scale, folder.device
     kind = EDM(scale.denoiser())
     n = kind.denoiser.context_length
     training, games = record(folder, n)
 
     def part(seed: int, choice: Choice) -> Any:
         def compute() -> Any:
-            network = trained(kind, "EDM", training, folder, seed, device)
+            network = trained(kind, "EDM", training, folder, seed)
             folder.say(f"seed {seed}: dreaming with {choice.name}")
             generator = torch.Generator(device).manual_seed(derive_seed(seed, "dreams"))
             chosen = dataclasses.replace(kind, sampler=choice.sampler)

@@ -19,7 +19,7 @@ from diamond.data.episodes import Episode, EpisodeFolder
 from diamond.data.replay import Replay
 from diamond.envs.atari import AtariGame, make_atari_games
 from diamond.errors import DataError
-from diamond.studies.experts import Expert
+from diamond.studies.experts import player
 from diamond.studies.folder import StudyFolder
 from diamond.training.streams import derive_seed
 
@@ -72,9 +72,9 @@ def training_games(folder: Path, cfg: EnvConfig, steps: int) -> TrainingGames:
     episodes = EpisodeFolder(folder)
     present = [(index, episodes.read(index)) for index in episodes.indices()]
     missing = steps - sum(episode.num_steps for _, episode in present)
-    player = _games(cfg, "training", len(present))
+    following = _games(cfg, "training", len(present))
     while missing > 0:
-        index, episode = len(present), next(player)(min(LONGEST_GAME, missing))
+        index, episode = len(present), next(following)(min(LONGEST_GAME, missing))
         episodes.write(index, episode)
         present.append((index, episode))
         missing -= episode.num_steps
@@ -94,11 +94,11 @@ def held_out_games(folder: Path, cfg: EnvConfig, count: int, steps: int) -> Held
     present = [episodes.read(index) for index in episodes.indices()]
     # A game is skipped in the same way whether or not the process was stopped in between.
     tried = 0
-    player = _games(cfg, "held out", 0)
+    following = _games(cfg, "held out", 0)
     while sum(episode.num_steps >= steps for episode in present) < count:
         if tried >= MOST_ATTEMPTS * count:
             raise DataError(f"{cfg.game} ends before {steps} steps too often: use a smaller --horizon")
-        play, tried = next(player), tried + 1
+        play, tried = next(following), tried + 1
         if tried <= len(present):
             continue
         episode = play(steps)
@@ -119,13 +119,13 @@ def _games(cfg: EnvConfig, purpose: str, first: int) -> Iterator[Callable[[int],
 
 def play(game: AtariGame, name: str, seed: int, steps: int) -> Episode:
     """One game of the scripted player, from its start to its end or for `steps` steps."""
-    expert = Expert(name, game.action_meanings, np.random.default_rng(seed))
+    act = player(name, game, np.random.default_rng(seed))
     game.start(seed)
     frames, terminated = [game.frame()], False
     actions: list[int] = []
     rewards: list[float] = []
     while len(actions) < steps and not terminated:
-        actions.append(expert.act(game))
+        actions.append(act(len(actions)))
         outcome = game.advance(actions[-1])
         rewards.append(outcome.reward)
         terminated = outcome.terminated

@@ -107,9 +107,7 @@ class DDPM:
         return predict
 
 
-def trained(
-    diffusion: Diffusion, name: str, games: TrainingGames, folder: StudyFolder, seed: int, device: torch.device
-) -> DenoiserNetwork:
+def trained(diffusion: Diffusion, name: str, games: TrainingGames, folder: StudyFolder, seed: int) -> DenoiserNetwork:
     """A network trained at the study's scale; what its file under `models/` holds already is not done again.
 
     Equal seeds see the same batches, whatever the kind of diffusion. On a CPU, stopping and going on changes nothing.
@@ -120,19 +118,18 @@ def trained(
         games: the static data.
         folder: the study.
         seed: of weights, batches and noise.
-        device: where to train.
 
     Raises:
         DataError: the file is damaged.
         TrainingError: a loss or gradient is not finite.
         DiskError: the disk refuses the write.
     """
-    scale, path = folder.scale, folder.path / "models" / f"{name}-seed{seed}.safetensors"
+    scale, device, path = folder.scale, folder.device, folder.path / "models" / f"{name}-seed{seed}.safetensors"
     cfg, streams = diffusion.denoiser, _Streams(seed, device)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "weights"))
+        torch.random.default_generator.manual_seed(derive_seed(seed, "weights"))
         network = DenoiserNetwork(games.num_actions, cfg.context_length, cfg.unet)
-    network = network.to(device)
+    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     learner = Learner("denoiser", network, scale.updates_cfg)
     if path.exists():
         _restore(path, network, learner, streams)

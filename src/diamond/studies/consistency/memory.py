@@ -26,12 +26,11 @@ Units  places are in pixels of the 64 x 64 frame
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool
 
 from diamond.studies.consistency.detectors import ASTERIX_LANES, COLUMN, ROAD_LANES, Kind
 from diamond.studies.consistency.wall import BRICK_COLUMNS, BRICK_ROWS
-
-Memory = UInt8[np.ndarray, "128"]
+from diamond.studies.experts import Memory
 
 # Byte group and bit of each brick's left half (8 screen pixels a brick, 4 a bit); the order of the bits alternates.
 _BRICKS = (

@@ -13,19 +13,20 @@ Units  places are in pixels of the 64 x 64 frame; shares are in 0..1
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
 from diamond.config import EnvConfig
-from diamond.envs.atari import AtariGame, make_atari_games
+from diamond.envs.atari import make_atari_games
 from diamond.evaluation.statistics import bootstrap_mean
 from diamond.studies.consistency.detectors import COLUMN, ROW, Object, Scene, detect
 from diamond.studies.consistency.events import measure, merge
-from diamond.studies.consistency.memory import Memory, Truth, read_bricks, read_objects, read_points, readable
+from diamond.studies.consistency.memory import Truth, read_bricks, read_objects, read_points, readable
 from diamond.studies.consistency.wall import BALL_ROWS, find_ball, read_score, read_wall
+from diamond.studies.experts import Memory, player
 
 NEAR = 3.0
 """Columns that a seen object may be from where the memory has it: less than a sprite's width."""
@@ -40,67 +41,18 @@ class Played(NamedTuple):
 
 
 def play(game: str, seed: int, steps: int) -> Played:
-    """Play one game for `steps` steps or until it is over, by the simple rule that shows most of its objects."""
+    """Play one game for `steps` steps or until it is over, by the scripted player of `experts`."""
     console = make_atari_games(EnvConfig(game=game), 1)[0]
-    choose = _PLAYERS[game](console, np.random.default_rng(seed))
+    act = player(game, console, np.random.default_rng(seed))
     console.start(seed)
     frames, memories = [], []
     for step in range(steps):
-        over = console.advance(choose(step)).terminated
+        over = console.advance(act(step)).terminated
         frames.append(console.frame().copy())
         memories.append(console.memory().copy())
         if over:
             break
     return Played(np.stack(frames), np.stack(memories))
-
-
-def _wander(console: AtariGame, rng: np.random.Generator) -> Callable[[int], int]:
-    """Asterix: any action, held for three steps."""
-    action = 0
-
-    def choose(step: int) -> int:
-        nonlocal action
-        if step % 3 == 0:
-            action = int(rng.integers(len(console.action_meanings)))
-        return action
-
-    return choose
-
-
-def _run(console: AtariGame, rng: np.random.Generator) -> Callable[[int], int]:
-    """Road Runner: mostly to the left, where the seeds are, with turns up and down."""
-    left = [console.action_meanings.index(name) for name in ("LEFT", "LEFT", "LEFT", "UPLEFT", "DOWNLEFT")]
-    action = 0
-
-    def choose(step: int) -> int:
-        nonlocal action
-        if step % 6 == 0:
-            other = int(rng.integers(len(console.action_meanings)))
-            action = int(rng.choice([*left, other]))
-        return action
-
-    return choose
-
-
-def _follow(console: AtariGame, rng: np.random.Generator) -> Callable[[int], int]:
-    """Breakout: the paddle goes where the memory has the ball, and meets it at a place that changes."""
-    noop, fire, right, left = (console.action_meanings.index(name) for name in ("NOOP", "FIRE", "RIGHT", "LEFT"))
-    aim = 0
-
-    def choose(step: int) -> int:
-        nonlocal aim
-        memory = console.memory().astype(int)
-        if step % 40 == 0:
-            aim = int(rng.integers(-6, 7))
-        if memory[101] == 0:
-            return fire
-        ahead = memory[99] - (memory[72] + 8) + aim
-        return noop if abs(ahead) < 3 else right if ahead > 0 else left
-
-    return choose
-
-
-_PLAYERS = {"Asterix": _wander, "RoadRunner": _run, "Breakout": _follow}
 
 
 def prove(game: str, seeds: Sequence[int], steps: int) -> dict[str, Any]:
