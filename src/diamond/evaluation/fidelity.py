@@ -140,7 +140,7 @@ def open_loop(
     device: torch.device,
 ) -> UInt8[np.ndarray, "s t h w 3"]:
     """The frames of dreams of one length; see `dream_on`."""
-    return np.stack(list(dream_on(predict, context, actions, device)), axis=1)
+    return np.stack(list(dream_on(predict, context, list(actions), device)), axis=1)
 
 
 def dream_errors(

@@ -74,8 +74,8 @@ def sensitivity(
             imagined, happened = (differs(one[:, action], one[:, _NOOP]) for one in (dream, real))
             row["pixel_precision"] = _share(imagined & happened, imagined)
             row["pixel_recall"] = _share(imagined & happened, happened)
-            both, there = (mask.any(axis=(1, 2)) for mask in (imagined, happened))
-            row["share_agreed"] = _share(both & there, there)
+            imagined, happened = (mask.any(axis=(1, 2), keepdims=True) for mask in (imagined, happened))
+            row["share_agreed"] = _share(imagined & happened, happened)
             errors = mean_error(dream[:, action], real[:, action])
             row["error"] = over_games(by_game(errors, numbers, int(numbers.max()) + 1), seed)
         rows.append(row)
@@ -91,6 +91,6 @@ def _change(branches: Branches, action: int, numbers: Int[np.ndarray, "k"], seed
     }
 
 
-def _share(part: Bool[np.ndarray, "*k"], whole: Bool[np.ndarray, "*k"]) -> float | None:
+def _share(part: Bool[np.ndarray, "k y x"], whole: Bool[np.ndarray, "k y x"]) -> float | None:
     """None of nothing has no share."""
     return float(part.sum() / whole.sum()) if whole.any() else None

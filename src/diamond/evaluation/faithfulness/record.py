@@ -26,7 +26,8 @@ KIND = "diamond fidelity"
 """What the record calls itself: a run folder's own `fidelity.json`, from the end of training, is something else."""
 FORMAT_VERSION = 1
 REWARDS, ENDS = ("-1", "0", "+1"), ("goes on", "ends")
-_FILM_STEPS = (1, 3, 7, 15, 30, 70, 150, 300, 700, 1000)
+FILM_COLUMNS = 7
+"""Moments that a film shows at most."""
 
 SeedOf = Callable[..., int]
 """A seed for the use of that name."""
@@ -49,6 +50,7 @@ class Film:
 
     caption: str
     png: bytes
+    columns: int
 
 
 @dataclass
@@ -141,9 +143,7 @@ def _actions(agent: Agent, sets: Sequence[Measured], seed_of: SeedOf) -> dict[st
     dream, numbers, played = [], [], 0
     for one in asked:
         generator = torch.Generator(agent.device).manual_seed(seed_of(one.games.name, "actions"))
-        dream.append(
-            dream_branches(world, one.games.games, one.moments, agent.num_actions, _context(agent), generator)
-        )
+        dream.append(dream_branches(world, one.games.games, one.moments, agent.num_actions, _context(agent), generator))
         numbers += [played + number for number, _ in one.moments]
         played += len(one.games.games)
     known = [one.real for one in asked if one.real is not None]
@@ -163,15 +163,20 @@ def _films(games: GameSet, dreamed: list[UInt8[np.ndarray, "_ h w 3"]], n: int) 
     films = []
     for word, i in chosen.items():
         game = games.games[i]
-        steps = [0, *(t for t in _FILM_STEPS if t <= lengths[i])][:7]
+        steps = _film_steps(lengths[i])
         strips = {
             "real game": game.frames[n - 1 :],
             "dream": np.concatenate((game.frames[n - 1 : n], dreamed[i])),
         }
         scale = max(1, 96 // game.frames.shape[1])
         caption = f"{games.name}: {word} of {len(ranked)} games, mean error {errors[i]:.1f} over {lengths[i]:,} steps"
-        films.append(Film(caption, filmstrip_png(strips, steps, scale)))
+        films.append(Film(caption, filmstrip_png(strips, steps, scale), len(steps)))
     return films
+
+
+def _film_steps(length: int) -> list[int]:
+    """Steps ahead from 0 to the last, ever wider apart."""
+    return sorted({round(step) for step in np.geomspace(1, length + 1, min(FILM_COLUMNS, length + 1)) - 1})
 
 
 def _mean_error(games: GameSet, dreamed: list[UInt8[np.ndarray, "_ h w 3"]], i: int, n: int) -> float:

@@ -123,7 +123,9 @@ def _axis_text(text: str) -> str:
 
 
 def _chart(run: RunFolder, errors: _Errors, several: bool) -> Html:
-    series = [_series(curve, _KINDS[name][1], DASHED if name == "shuffled" else None) for name, curve in errors.curves.items()]
+    series = [
+        _series(curve, _KINDS[name][1], DASHED if name == "shuffled" else None) for name, curve in errors.curves.items()
+    ]
     chart = line_chart(
         series,
         "steps ahead",

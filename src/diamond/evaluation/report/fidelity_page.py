@@ -3,10 +3,22 @@
 import base64
 from typing import Any
 
-from diamond.evaluation.faithfulness.record import Film, Result
+from diamond.evaluation.faithfulness.record import FILM_COLUMNS, Film, Result
 from diamond.evaluation.report.charts import DASHED, DOTTED, Series, line_chart
 from diamond.evaluation.report.fidelity_words import DEFINITIONS, lead, percent, tiles
-from diamond.evaluation.report.page import Html, details, figure, join, legend, missing, page, section, table, tag
+from diamond.evaluation.report.page import (
+    Html,
+    details,
+    escape,
+    figure,
+    join,
+    legend,
+    missing,
+    page,
+    section,
+    table,
+    tag,
+)
 from diamond.evaluation.report.wording import interval_text, number_text
 
 _COLOURS = {"agent": "c1", "random": "c2", "recorded": "c3"}
@@ -35,6 +47,8 @@ _REFERENCES = {
     "repeat_moved_error": "start frame repeated",
     "unrelated_error": "another real game",
 }
+_EVENTS = {"reward": "Reward {}", "termination": "The game {}"}
+_PROBABILITIES = {"reward": "likeliest reward sign", "termination": "end"}
 _TICKS = (1, 3, 10, 30, 100, 300, 1000)
 
 
@@ -58,7 +72,7 @@ def _header(record: dict[str, Any]) -> Html:
     return tag(
         "header",
         tag("p", "DIAMOND \N{MIDDLE DOT} fidelity", class_="eyebrow"),
-        tag("h1", record["game"]),
+        tag("h1", Html(escape(record["game"]).replace("/", "/<wbr>"))),
         tag("p", " \N{MIDDLE DOT} ".join(facts), class_="facts"),
         *(tag("p", text, class_="lead") for text in lead(record)),
         tag("dl", *shown, class_="tiles"),
@@ -74,6 +88,7 @@ def _films(films: list[Film]) -> Html:
             tag(
                 "img",
                 src=f"data:image/png;base64,{base64.b64encode(film.png).decode('ascii')}",
+                style=f"width:{100 * film.columns / FILM_COLUMNS:.0f}%",
                 alt=f"Moments of a real game above those of the dream: {film.caption}",
             ),
             film.caption,
@@ -105,9 +120,7 @@ def _on_its_own(record: dict[str, Any]) -> Html:
     )
 
 
-def _chart(
-    sets: list[dict[str, Any]], name: str, title: str, unit: str, references: tuple[str, ...]
-) -> Html | None:
+def _chart(sets: list[dict[str, Any]], name: str, title: str, unit: str, references: tuple[str, ...]) -> Html | None:
     series, last = [], 1
     for one in sets:
         curves, colour = one["open_loop"], _COLOURS[one["name"]]
@@ -123,7 +136,7 @@ def _chart(
         return None
     words = "; ".join(f"{number_text(one.y[0])} at first, {number_text(one.y[-1])} at last" for one in series)
     ticks = [tick for tick in _TICKS if tick <= last]
-    levels = [("no difference", 0.0)] if "minus" in title else []
+    levels = [("", 0.0)] if "minus" in title else []
     chart = line_chart(
         series, "steps ahead", unit, f"{title}: {words}.", x_ticks=ticks, levels=levels, logarithmic_x=True
     )
@@ -137,8 +150,8 @@ def _series(curves: dict[str, Any], name: str, colour: str, dash: tuple[float, f
     if not points:
         return None
     mean, low, high = ([n[part] for _, n in points] for part in ("mean", "low", "high"))
-    bounds = (low, high) if dash is None else ((), ())
-    return Series([t for t, _ in points], mean, colour, *bounds, dash=dash)
+    steps = [t for t, _ in points]
+    return Series(steps, mean, colour, low, high) if dash is None else Series(steps, mean, colour, dash=dash)
 
 
 def _curve_table(curves: dict[str, Any]) -> Html:
@@ -167,17 +180,20 @@ def _one_step(record: dict[str, Any]) -> Html:
 
 
 def _judgement(record: dict[str, Any]) -> Html:
-    rows, charts = [], []
+    tables, charts = [], []
     for one in record["sets"]:
-        for kind, name in (("reward", "Reward"), ("termination", "End")):
+        players, rows = _PLAYERS[one["name"]], []
+        for kind, event in _EVENTS.items():
             judged = one[kind]
             rows += [
-                [f"{name} {label}, {_PLAYERS[one['name']]}", number_text(judged["support"][c]), *_rates(judged, c)]
+                [event.format(label), number_text(judged["support"][c]), *_rates(judged, c)]
                 for c, label in enumerate(judged["classes"])
                 if judged["support"][c] or judged["drawn"]["predicted"][c] >= 0.5
             ]
-            charts.append(_reliability(judged, f"{name}, {_PLAYERS[one['name']]}", _COLOURS[one["name"]], kind))
-    head = ["What happens", "Times", "Precision", "Recall", "Precision, drawn", "Recall, drawn"]
+            title = f"{_PROBABILITIES[kind].capitalize()}, {players}"
+            charts.append(_reliability(judged, title, _COLOURS[one["name"]], _PROBABILITIES[kind]))
+        head = [players.capitalize(), "Times", "Precision", "Recall", "Precision, drawn", "Recall, drawn"]
+        tables.append(table(head, rows, range(1, 6)))
     return section(
         "Rewards and ends",
         tag(
@@ -186,7 +202,7 @@ def _judgement(record: dict[str, Any]) -> Html:
             "sign of each reward and whether the game ends. Counted once with its likeliest answer, once with answers "
             "drawn by its probabilities, as the dream draws them. A game that was cut off did not end.",
         ),
-        table(head, rows, range(1, 6)),
+        *tables,
         tag("h3", "Can its probabilities be believed?"),
         tag(
             "p",
@@ -202,23 +218,22 @@ def _rates(judged: dict[str, Any], c: int) -> list[str]:
     return [_DASH if value is None else number_text(value, 3) for value in values]
 
 
-def _reliability(judged: dict[str, Any], title: str, colour: str, kind: str) -> Html:
+def _reliability(judged: dict[str, Any], title: str, colour: str, what: str) -> Html:
     found = judged["reliability"]
     bins = zip(found["confidence"], found["frequency"], found["count"], strict=True)
     points = [(believed, happened, count) for believed, happened, count in bins if count]
     diagonal = Series([0.0, 1.0], [0.0, 1.0], "grey", dash=DASHED, marked=False)
-    curve = Series([p[0] for p in points], [p[1] for p in points], colour)
-    words = "; ".join(f"{number_text(p[0], 2)} believed, {number_text(p[1], 2)} happened, {p[2]:,} times" for p in points)
+    believed, happened, counts = zip(*points, strict=True)
+    words = "; ".join(f"{p[0]:.2f} believed, {p[1]:.2f} happened, {p[2]:,} times" for p in points)
     chart = line_chart(
-        [diagonal, curve],
-        "probability of the likeliest sign" if kind == "reward" else "probability of the end",
+        [diagonal, Series(believed, happened, colour)],
+        f"probability of the {what}",
         "share that happened",
         f"{title}: {words}.",
         x_ticks=(0, 0.25, 0.5, 0.75, 1),
     )
-    counts = ", ".join(f"{number_text(p[2])}" for p in points)
     errors = f"calibration error {number_text(found['error'], 3)}, Brier score {number_text(judged['brier'], 3)}"
-    return figure(chart, title, tag("span", f"{errors}; predictions by point: {counts}"))
+    return figure(chart, title, tag("span", f"{errors}; predictions by point: {', '.join(map(number_text, counts))}"))
 
 
 def _actions(record: dict[str, Any]) -> Html:
@@ -235,7 +250,11 @@ def _actions(record: dict[str, Any]) -> Html:
         changes = [row["dream"]["change"], asked["change"]]
         parts = [_share(row.get(name)) for name in ("pixel_precision", "pixel_recall")]
         rows.append(
-            [f"{row['action']} {row['meaning']}", *(percent(share) for share in shares), _share(row.get("share_agreed"))]
+            [
+                f"{row['action']} {row['meaning']}",
+                *(percent(share) for share in shares),
+                _share(row.get("share_agreed")),
+            ]
             + [*(_number(change) for change in changes), *parts, _number(row.get("error"))]
         )
     return section(

@@ -41,7 +41,8 @@ def lead(record: dict[str, Any]) -> list[str]:
 
 
 def _frames(one: dict[str, Any]) -> str | None:
-    dream, repeat, gain = (one["one_step"].get(name) for name in ("moved_error", "repeat_moved_error", "gain_on_repeat"))
+    names = ("moved_error", "repeat_moved_error", "gain_on_repeat")
+    dream, repeat, gain = (one["one_step"].get(name) for name in names)
     if dream is None or repeat is None or gain is None:
         return None
     text = (
