@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Int, UInt8
 
 from diamond.evaluation.faithfulness.compare import Number, by_game, differs, over_games
 from diamond.evaluation.faithfulness.games import RealGame
@@ -72,10 +72,10 @@ def sensitivity(
         row["real"] = None if real is None else _change(real, action, numbers, seed)
         if real is not None:
             imagined, happened = (differs(one[:, action], one[:, _NOOP]) for one in (dream, real))
-            row["pixel_precision"] = _share(imagined & happened, imagined)
-            row["pixel_recall"] = _share(imagined & happened, happened)
-            imagined, happened = (mask.any(axis=(1, 2), keepdims=True) for mask in (imagined, happened))
-            row["share_agreed"] = _share(imagined & happened, happened)
+            row["pixel_precision"] = _share(np.logical_and(imagined, happened), imagined)
+            row["pixel_recall"] = _share(np.logical_and(imagined, happened), happened)
+            some = [mask.any(axis=(1, 2)) for mask in (imagined, happened)]
+            row["share_agreed"] = _share(np.logical_and(*some), some[1])
             errors = mean_error(dream[:, action], real[:, action])
             row["error"] = over_games(by_game(errors, numbers, int(numbers.max()) + 1), seed)
         rows.append(row)
@@ -91,6 +91,6 @@ def _change(branches: Branches, action: int, numbers: Int[np.ndarray, "k"], seed
     }
 
 
-def _share(part: Bool[np.ndarray, "k y x"], whole: Bool[np.ndarray, "k y x"]) -> float | None:
-    """None of nothing has no share."""
+def _share(part: np.ndarray, whole: np.ndarray) -> float | None:
+    """Of a mask's true entries, those of `part`; nothing has no share."""
     return float(part.sum() / whole.sum()) if whole.any() else None

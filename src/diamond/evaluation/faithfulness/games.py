@@ -97,11 +97,11 @@ def draw_moments(
     order of steps for all games, so that many games share a step, which saves going back to it. Short games give fewer.
     """
     quota = -(-count // len(games))
-    order = rng.permutation(max(game.num_steps for game in games))
+    order = rng.permutation(max(game.num_steps for game in games)).tolist()
     drawn: list[tuple[int, int]] = []
     for number, game in enumerate(games):
-        fit = [int(t) for t in order if context_length - 1 <= t < game.num_steps and _unbroken(game, t, context_length)]
-        drawn += [(number, t) for t in fit[:quota]]
+        usable = set(contexts_of(game, context_length))
+        drawn += [(number, t) for t in order if t in usable][:quota]
     return sorted(drawn, key=lambda pair: (pair[1], pair[0]))
 
 
@@ -133,11 +133,8 @@ def real_branches(
 def contexts_of(game: RealGame, context_length: int) -> list[int]:
     """Steps of a game that n frames lead up to, none of them from before a lost life: what training shows a denoiser
     without padding."""
-    return [t for t in range(context_length - 1, game.num_steps) if _unbroken(game, t, context_length)]
-
-
-def _unbroken(game: RealGame, t: int, context_length: int) -> bool:
-    return not game.ended[t - context_length + 1 : t].any()
+    first = context_length - 1
+    return [t for t in range(first, game.num_steps) if not game.ended[t - first : t].any()]
 
 
 def recorded_games(

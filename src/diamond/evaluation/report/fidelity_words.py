@@ -49,7 +49,9 @@ def _frames(one: dict[str, Any]) -> str | None:
         f"One step ahead, the dream errs by {number_text(dream['mean'])} grey levels on the pixels that move; "
         f"repeating the last frame errs by {number_text(repeat['mean'])}."
     )
-    return text if gain["low"] > 0 else f"{text} The interval of the difference does not tell them apart."
+    if gain["low"] > 0:
+        return text
+    return f"{text} {'The dream is worse.' if gain['high'] < 0 else 'The interval does not tell them apart.'}"
 
 
 def _alone(one: dict[str, Any]) -> str | None:
@@ -100,7 +102,7 @@ def tiles(record: dict[str, Any]) -> list[tuple[str, str, str]]:
             sum(values[c] for c in classes) for values in (one[kind]["drawn"]["correct"], one[kind]["support"])
         )
         if support:
-            shown.append((title, f"{100 * correct / support:.0f} %", f"of {support}, drawn as the dream draws"))
+            shown.append((title, f"{100 * correct / support:.1f} %", f"of {support}, drawn as the dream draws"))
     curves = one["open_loop"]
     if curves["horizons"]:
         number = curves["error"][-1]
