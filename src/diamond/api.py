@@ -301,13 +301,14 @@ def measure_fidelity(
     # Plots are only needed here, and slow to import.
     from diamond.evaluation.faithfulness.folder import require_own, write_result
 
-    run = RunFolder.open(Path(path)) if Path(path).is_dir() else None
+    run = None if hub.is_name(path) or Path(path).is_file() else RunFolder.open(Path(path))
     if out is None:
         if run is None:
-            raise ConfigError(f"--out is missing: {path} is not a run folder, name a folder to write")
+            raise ConfigError(f"--out is missing: {path} is no folder to write in, name one")
         out = run.path / "fidelity"
     require_own(out)
-    agent = load(path, which, device)
+    agent, instruments = load(path, which, device), instruments or Instruments()
+    instruments.require_fitting(agent.config.env.height, agent.config.env.width)
 
     def seed_of(*names: str) -> int:
         return derive_seed(plan.seed, "fidelity", *names) % 2**31
@@ -316,13 +317,13 @@ def measure_fidelity(
         sets = fresh_sets(agent, plan, seed_of, progress)
     else:
         _require_held_out(run, agent, data)
-        sets = recorded_set(agent, data, plan, seed_of, progress)
+        sets = recorded_set(agent, data, plan, seed_of)
     if run is not None:
         known = _known_games(run)
         sets = [replace(one, games=with_familiar(one.games, known)) for one in sets]
         if data is not None and all(one.games.familiar == len(one.games.games) for one in sets):
             raise DataError(f"--data {data} holds only games that {run.path} was trained on: give other games")
-    result = measure(agent, sets, instruments or Instruments(), seed_of, progress)
+    result = measure(agent, sets, instruments, seed_of, progress)
     result.record = {
         "kind": KIND,
         "format": RECORD_VERSION,

@@ -107,8 +107,8 @@ def fidelity(args: Fidelity) -> None:
     from diamond.training.run_folder import newest_run
 
     plan = Plan(args.games, args.steps, args.contexts, args.seed)
+    instruments = Instruments.open(args.lpips, args.features, args.device)
     which, run = _which(args.checkpoint), args.run or newest_run(usable=True)
-    instruments = Instruments.open(args.lpips, args.features)
     record, page = api.measure_fidelity(
         run, plan, args.out, args.data, instruments, which, args.device, Progress().message
     )

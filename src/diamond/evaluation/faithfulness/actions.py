@@ -74,7 +74,7 @@ def sensitivity(
             imagined, happened = (differs(one[:, action], one[:, _NOOP]) for one in (dream, real))
             row["pixel_precision"] = _share(np.logical_and(imagined, happened), imagined)
             row["pixel_recall"] = _share(np.logical_and(imagined, happened), happened)
-            some = [mask.any(axis=(1, 2)) for mask in (imagined, happened)]
+            some: list[np.ndarray] = [np.any(mask, axis=(1, 2)) for mask in (imagined, happened)]
             row["share_agreed"] = _share(np.logical_and(*some), some[1])
             errors = mean_error(dream[:, action], real[:, action])
             row["error"] = over_games(by_game(errors, numbers, int(numbers.max()) + 1), seed)

@@ -75,15 +75,12 @@ def fresh_sets(agent: Agent, plan: Plan, seed_of: SeedOf, progress: Callable[[st
     return found
 
 
-def recorded_set(
-    agent: Agent, folder: Path, plan: Plan, seed_of: SeedOf, progress: Callable[[str], None]
-) -> list[Measured]:
+def recorded_set(agent: Agent, folder: Path, plan: Plan, seed_of: SeedOf) -> list[Measured]:
     """The games in a folder of recordings; the real game cannot be asked for what other actions would have done.
 
     Raises:
         DataError: see `games.recorded_games`.
     """
-    progress(f"reading recorded games of {folder}")
     env, n = agent.config.env, agent.config.denoiser.context_length
     games = recorded_games(folder, env.name, agent.num_actions, (env.height, env.width, 3), n)
     found = [Measured(GameSet("recorded", games), _moments(agent, games, plan.contexts, seed_of), None)]

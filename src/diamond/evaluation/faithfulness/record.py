@@ -16,9 +16,10 @@ from diamond.evaluation.calibration import brier_score, precision_recall, reliab
 from diamond.evaluation.faithfulness.actions import Branches, dream_branches, sensitivity
 from diamond.evaluation.faithfulness.games import GameSet
 from diamond.evaluation.faithfulness.instruments import Instruments
-from diamond.evaluation.faithfulness.open_loop import curves, dream_games
+from diamond.evaluation.faithfulness.open_loop import curves, dream_games, real_future
 from diamond.evaluation.faithfulness.teacher_forced import judge, next_frames
 from diamond.evaluation.fidelity import predictor
+from diamond.evaluation.image_metrics import mean_error
 from diamond.evaluation.video import filmstrip_png
 from diamond.imagination.dream import WorldModel
 
@@ -97,7 +98,8 @@ def _measure_set(
     dreamed = dream_games(games, predict_from("open loop"), n, agent.device)
     on_its_own = curves(games, dreamed, n, instruments.distance, seed)
     films += _films(games, dreamed, n)
-    return {**_facts(games), "one_step": frames, **judged, "open_loop": on_its_own}
+    features = instruments.compare_sets([real_future(game, n) for game in games.games], dreamed)
+    return {**_facts(games), "one_step": frames, **judged, "open_loop": on_its_own, "features": features}
 
 
 def _facts(games: GameSet) -> dict[str, Any]:
@@ -180,8 +182,7 @@ def _film_steps(length: int) -> list[int]:
 
 
 def _mean_error(games: GameSet, dreamed: list[UInt8[np.ndarray, "_ h w 3"]], i: int, n: int) -> float:
-    truth = games.games[i].frames[n : n + len(dreamed[i])]
-    return float(np.mean([np.abs(a.astype(int) - b).mean() for a, b in zip(dreamed[i], truth, strict=True)]))
+    return float(mean_error(dreamed[i], real_future(games.games[i], n)).mean())
 
 
 def _context(agent: Agent) -> int:

@@ -49,7 +49,7 @@ _REFERENCES = {
 }
 _EVENTS = {"reward": "Reward {}", "termination": "The game {}"}
 _PROBABILITIES = {"reward": "likeliest reward sign", "termination": "end"}
-_TICKS = (1, 3, 10, 30, 100, 300, 1000)
+_TICKS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 
 
 def render(result: Result) -> Html:
@@ -121,14 +121,14 @@ def _on_its_own(record: dict[str, Any]) -> Html:
 
 
 def _chart(sets: list[dict[str, Any]], name: str, title: str, unit: str, references: tuple[str, ...]) -> Html | None:
-    series, last = [], 1
+    series, last = [], 1.0
     for one in sets:
         curves, colour = one["open_loop"], _COLOURS[one["name"]]
         main = _series(curves, name, colour)
         if main is None:
             continue
         series.append(main)
-        last = max(last, int(main.x[-1]))
+        last = max(last, main.x[-1])
         for reference, dash in zip(references, (DASHED, DOTTED), strict=False):
             extra = _series(curves, reference, colour, dash)
             series += [] if extra is None else [extra]
@@ -150,7 +150,7 @@ def _series(curves: dict[str, Any], name: str, colour: str, dash: tuple[float, f
     if not points:
         return None
     mean, low, high = ([n[part] for _, n in points] for part in ("mean", "low", "high"))
-    steps = [t for t, _ in points]
+    steps = [float(t) for t, _ in points]
     return Series(steps, mean, colour, low, high) if dash is None else Series(steps, mean, colour, dash=dash)
 
 
@@ -230,7 +230,7 @@ def _reliability(judged: dict[str, Any], title: str, colour: str, what: str) -> 
         f"probability of the {what}",
         "share that happened",
         f"{title}: {words}.",
-        x_ticks=(0, 0.25, 0.5, 0.75, 1),
+        x_ticks=(0.0, 0.25, 0.5, 0.75, 1.0),
     )
     errors = f"calibration error {number_text(found['error'], 3)}, Brier score {number_text(judged['brier'], 3)}"
     return figure(chart, title, tag("span", f"{errors}; predictions by point: {', '.join(map(number_text, counts))}"))
@@ -276,18 +276,30 @@ def _share(value: float | None) -> str:
 
 
 def _features(record: dict[str, Any]) -> Html | None:
-    rows = [
-        [_PLAYERS[one["name"]].capitalize(), number_text(found["distance"]), f"{found['num_real']:,}"]
-        for one in record["sets"]
-        if (found := one.get("features")) is not None
-    ]
-    if not rows:
+    measured = [(one["name"], one["features"]) for one in record["sets"] if one["features"] is not None]
+    if not measured:
         return None
-    text = (
-        f"Fréchet distance between real and dreamed frames in the features of {record['features']}. Not comparable "
-        "with published numbers unless the file holds the published network, and smaller for more frames."
+    first = measured[0][1]
+    rows = [
+        [
+            _PLAYERS[name].capitalize(),
+            f"{found['num_samples']:,}",
+            number_text(found["distance"]),
+            _DASH if found["between_real"] is None else number_text(found["between_real"]),
+        ]
+        for name, found in measured
+    ]
+    return section(
+        "Distance of distributions",
+        tag(
+            "p",
+            f"Fréchet distance between real and dreamed {first['takes']} in the features of ",
+            tag("code", first["file"]),
+            ". Not comparable with published numbers unless the file holds the published network. Few samples make it "
+            "too large: compare it with the distance between two halves of the real games.",
+        ),
+        table(["Games", first["takes"].capitalize(), "Dream to real", "Real to real"], rows, [1, 2, 3], narrow=True),
     )
-    return section("Distance of distributions", tag("p", text), table(["Games", "Distance", "Samples"], rows, [1, 2]))
 
 
 def _made(record: dict[str, Any]) -> Html:
