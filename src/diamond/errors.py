@@ -21,7 +21,7 @@ class RunError(DiamondError):
 
 
 class DataError(DiamondError):
-    """An episode or start segment is damaged or does not fit the environment."""
+    """An episode, start segment or other input is damaged, does not fit, or needs a package that is missing."""
 
 
 class ResultsError(DiamondError):

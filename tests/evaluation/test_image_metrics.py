@@ -1,7 +1,12 @@
 """What frames look like and how like they are, against what can be worked out by hand."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from drawn_inputs import draw_frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +21,8 @@ from diamond.evaluation.image_metrics import (
     sharpness,
     ssim,
 )
+
+REFERENCE = json.loads((Path(__file__).parent.parent / "fixtures/image_metrics.json").read_text(encoding="utf-8"))
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -173,3 +180,13 @@ def test_nearest_distance_across_blocks() -> None:
 def test_nothing_is_near_no_frame() -> None:
     with pytest.raises(DataError, match="reference holds no frame"):
         nearest_distance(noise(2, 4, 4), noise(0, 4, 4))
+
+
+# Against torchmetrics
+
+
+@pytest.mark.parametrize("of_size", REFERENCE["frames"])
+def test_psnr_and_ssim_are_those_of_torchmetrics(of_size: dict[str, Any]) -> None:
+    frames, truth = draw_frames(*of_size["size"])
+    assert psnr(frames, truth).tolist() == pytest.approx(of_size["psnr"], rel=1e-6)
+    assert ssim(frames, truth).tolist() == pytest.approx(of_size["ssim"], rel=1e-9)

@@ -15,7 +15,8 @@ from diamond import native
 from diamond.agent import Agent
 from diamond.diffusion.samplers import sample
 from diamond.errors import ExportError
-from diamond.export.graphs import INPUTS, OUTPUTS, Graph, require
+from diamond.export.graphs import INPUTS, OUTPUTS, Graph
+from diamond.extras import require
 from diamond.frames import slide, to_network, to_pixel_grid
 from diamond.imagination.dream import draw_noise
 from diamond.networks.unet import IMAGE_CHANNELS
@@ -85,7 +86,7 @@ class _Both:
     """A network in PyTorch and in ONNX Runtime; returns the former's outputs and keeps the greatest difference."""
 
     def __init__(self, name: str, graph: Graph) -> None:
-        runtime = require("onnxruntime")
+        runtime = require("onnxruntime", "export", ExportError)
         options = runtime.SessionOptions()
         options.log_severity_level = 3  # errors only
         self._session = runtime.InferenceSession(graph.onnx, options, providers=["CPUExecutionProvider"])

@@ -22,8 +22,9 @@ import numpy as np
 
 from diamond.errors import ExportError
 from diamond.export.check import differences, require_agreement, trial
-from diamond.export.graphs import make_graphs, require
+from diamond.export.graphs import make_graphs
 from diamond.export.runtime import runtime_facts, runtime_files
+from diamond.extras import require
 from diamond.files import cannot_write, write_bytes, write_json
 from diamond.play.buttons import all_buttons, buttons_of, default_keys
 from diamond.play.settings import Settings, as_dict, ranges
@@ -76,7 +77,7 @@ def require_ready(folder: Path) -> None:
     if folder.exists() and not is_empty:
         raise ExportError(f"{folder} is there already: name a new folder, or remove this one first")
     for package in PACKAGES:
-        require(package)
+        require(package, "export", ExportError)
 
 
 def export(source: Source, folder: Path, form: Format, half: bool, progress: Progress = print) -> Exported:

@@ -12,12 +12,10 @@ Units  frames are float32 in [-1, 1]; actions are int32, those of the last n fra
 
 import contextlib
 import copy
-import importlib
 import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -29,6 +27,7 @@ from diamond import native
 from diamond.agent import Agent
 from diamond.diffusion.edm import expected_frame
 from diamond.errors import ExportError
+from diamond.extras import require
 from diamond.networks.unet import IMAGE_CHANNELS
 
 CHANNELS_AT_ONCE = 4
@@ -130,18 +129,6 @@ class Graph:
     """What it is as a file."""
 
 
-def require(package: str) -> ModuleType:
-    """A package of the extra `export`.
-
-    Raises:
-        ExportError: it is not installed.
-    """
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise ExportError(f'package {package} is not installed: pip install "diamond-wm[export]"') from error
-
-
 def make_graphs(agent: Agent, half: bool) -> dict[str, Graph]:
     """The networks of an agent on the CPU, by name.
 
@@ -204,7 +191,7 @@ def _with_filled_convolutions(module: nn.Module) -> nn.Module:
 
 def _halve(model: Any) -> None:
     """Store matrices and kernels with 16 bits, each before a cast; vectors are small and keep their precision."""
-    onnx = require("onnx")
+    onnx = require("onnx", "export", ExportError)
     for weight in model.graph.initializer:
         if weight.data_type != onnx.TensorProto.FLOAT or len(weight.dims) < 2:
             continue
