@@ -423,7 +423,7 @@ def test_verbs_take_the_newest_run(cli: Cli, run: Path) -> None:
 def test_fidelity_is_measured_beside_what_training_left(cli: Cli, run: Path) -> None:
     """The small `fidelity.json` from the end of training stays; a second result takes the place of the first."""
     (run / "fidelity.json").write_text("{}", encoding="utf-8")
-    words = ("fidelity", run, "--games", "10", "--contexts", "20", "--seed", "3", "--checkpoint", "2")
+    words = ("fidelity", run, "--games", "10", "--contexts", "2", "--seed", "3", "--checkpoint", "2")
     measured = cli(*words)
     assert measured.status == 0, measured.err
     lines = measured.out.splitlines()

@@ -3,6 +3,7 @@
 import base64
 from typing import Any
 
+from diamond.evaluation.faithfulness.games import FEWEST_GAMES
 from diamond.evaluation.faithfulness.record import FILM_COLUMNS, Film, Result
 from diamond.evaluation.report.charts import DASHED, DOTTED, Series, line_chart
 from diamond.evaluation.report.fidelity_words import DEFINITIONS, lead, percent, tiles
@@ -102,6 +103,7 @@ def _films(films: list[Film]) -> Html:
 def _on_its_own(record: dict[str, Any]) -> Html:
     sets = record["sets"]
     grids = [chart for measure in _CURVES if (chart := _chart(sets, *measure)) is not None]
+    grids += [_counts(sets)] if grids else []
     names = [(_COLOURS[one["name"]], _PLAYERS[one["name"]]) for one in sets if one["open_loop"]["horizons"]]
     ends = [f"{_PLAYERS[one['name']].capitalize()}: {one['open_loop']['end']}" for one in sets]
     return section(
@@ -143,6 +145,24 @@ def _chart(sets: list[dict[str, Any]], name: str, title: str, unit: str, referen
     kinds = ("dashed", "dotted")
     note = ", ".join(f"{kind}: {_REFERENCES[name]}" for kind, name in zip(kinds, references, strict=False))
     return figure(chart, title, tag("span", note) if note else None)
+
+
+def _counts(sets: list[dict[str, Any]]) -> Html:
+    """How many games each point of the curves stands for."""
+    shown = [(_COLOURS[one["name"]], one["open_loop"]) for one in sets if one["open_loop"]["horizons"]]
+    series = [
+        Series([float(t) for t in curves["horizons"]], [float(n) for n in curves["num_games"]], colour)
+        for colour, curves in shown
+    ]
+    last = max(one.x[-1] for one in series)
+    words = "; ".join(f"{one.y[0]:.0f} at first, {one.y[-1]:.0f} at last" for one in series)
+    ticks = [tick for tick in _TICKS if tick <= last]
+    needed = [("needed for a point", float(FEWEST_GAMES))]
+    title = "Games that last so long"
+    chart = line_chart(
+        series, "steps ahead", "games", f"{title}: {words}.", x_ticks=ticks, levels=needed, logarithmic_x=True
+    )
+    return figure(chart, title)
 
 
 def _series(curves: dict[str, Any], name: str, colour: str, dash: tuple[float, float] | None = None) -> Series | None:
