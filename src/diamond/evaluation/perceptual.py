@@ -53,7 +53,7 @@ NETWORKS = {"AlexNet": ALEXNET, "VGG16": VGG16}
 
 
 class LPIPS(nn.Module):
-    """The distance, as a network of these stages gives it; weights are random until some are loaded.
+    """The distance, as a network of these stages gives it; its weights say nothing until some are loaded.
 
     They are named `convolutions.<i>.weight` and `.bias`, counted through all stages, and `heads.<stage>` (d).
     """
@@ -68,7 +68,7 @@ class LPIPS(nn.Module):
                 convolutions.append(nn.Conv2d(inputs, outputs, stage.kernel, stage.stride, padding))
                 inputs = outputs
         self.convolutions = nn.ModuleList(convolutions)
-        self.heads = nn.ParameterList([nn.Parameter(torch.rand(stage.channels[-1])) for stage in stages])
+        self.heads = nn.ParameterList([nn.Parameter(torch.ones(stage.channels[-1])) for stage in stages])
 
     def features(self, frames: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n d y x"]]:
         """What each stage sees, as unit vectors over its channels."""
