@@ -353,6 +353,12 @@ def test_a_published_file_needs_a_place_for_its_result() -> None:
         api.measure_fidelity(PUBLISHED, Plan())
 
 
+def test_weights_of_another_game_are_told(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="Breakout has 4 actions, .* trained for 6: name the game"):
+        api.measure_fidelity(PUBLISHED, Plan(), tmp_path / "out", game="Breakout")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.fixture(scope="module")
 def make_features(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, bool], Path]:
     """Makes a feature network of one size: the means of every row of pixels, of frames or of clips."""

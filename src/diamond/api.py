@@ -279,6 +279,7 @@ def measure_fidelity(
     instruments: Instruments | None = None,
     which: Which = "last",
     device: str = "auto",
+    game: str | None = None,
     progress: Callable[[str], None] = lambda message: None,
 ) -> tuple[dict[str, Any], Path]:
     """Measure how far a dream can be trusted on real games that it was never trained on (docs/fidelity.md).
@@ -289,6 +290,7 @@ def measure_fidelity(
         out: folder to write; by default `fidelity` in the run's folder.
         data: folder of recorded real games to measure on; by default fresh ones are played.
         instruments: networks that judge frames, if any.
+        game: Atari game to measure on; by default the run's, or the one that a published file is named after.
         progress: told what takes long.
 
     Returns the record that is written to `fidelity.json` there, and the path of the page beside it.
@@ -308,6 +310,8 @@ def measure_fidelity(
         out = run.path / "fidelity"
     require_own(out)
     agent, instruments = load(path, which, device), instruments or Instruments()
+    if game is not None:
+        agent.config = replace(agent.config, env=replace(agent.config.env, game=game, id=None))
     instruments.require_fitting(agent.config.env.height, agent.config.env.width)
 
     def seed_of(*names: str) -> int:

@@ -94,6 +94,8 @@ class Fidelity:
     """Seed of the games, of the dream's noise and of the intervals."""
     device: str = "auto"
     """Device to run on."""
+    game: str | None = None
+    """Atari game to measure on; by default the run's, or the one that a published `.pt` file is named after."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from diamond.agent import Agent
-from diamond.errors import ConfigError, DataError
+from diamond.envs import RealEnv
+from diamond.errors import ConfigError, DataError, RunError
 from diamond.evaluation.faithfulness.games import (
     FEWEST_GAMES,
     GameSet,
@@ -59,12 +60,14 @@ def fresh_sets(agent: Agent, plan: Plan, seed_of: SeedOf, progress: Callable[[st
 
     Raises:
         DataError: no game lasts long enough to start a dream from.
+        RunError: the weights are of a game with other actions.
     """
     found = []
     for name in ("agent", "random"):
         progress(f"playing {plan.games} real games: {name}")
         seed, env = seed_of(name, "games"), open_games(agent.config.env, plan.games, plan.steps)
         try:
+            _require_actions(agent, env)
             games = play_whole(env, _policy(agent, name, plan.games, seed_of(name, "actions taken")), seed)
             moments = _moments(agent, games, plan.contexts // 2, seed_of)
             real = real_branches(env, games, moments, seed) if moments else None
@@ -86,6 +89,16 @@ def recorded_set(agent: Agent, folder: Path, plan: Plan, seed_of: SeedOf) -> lis
     found = [Measured(GameSet("recorded", games), _moments(agent, games, plan.contexts, seed_of), None)]
     _require_contexts(agent, found, "record longer games")
     return found
+
+
+def _require_actions(agent: Agent, env: RealEnv) -> None:
+    """Refuse a game that the weights are not of, and take over the names of its actions if the weights tell none."""
+    if env.num_actions != agent.num_actions:
+        raise RunError(
+            f"{env.name} has {env.num_actions} actions, the weights were trained for {agent.num_actions}: name the "
+            "game that they belong to with --game"
+        )
+    agent.action_meanings = agent.action_meanings or env.action_meanings
 
 
 def _policy(agent: Agent, name: str, num_games: int, seed: int) -> Policy:

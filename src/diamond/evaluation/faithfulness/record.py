@@ -22,6 +22,7 @@ from diamond.evaluation.fidelity import predictor
 from diamond.evaluation.image_metrics import mean_error
 from diamond.evaluation.video import filmstrip_png
 from diamond.imagination.dream import WorldModel
+from diamond.segments import reward_sign
 
 KIND = "diamond fidelity"
 """What the record calls itself: a run folder's own `fidelity.json`, from the end of training, is something else."""
@@ -117,7 +118,8 @@ def _judged(world: WorldModel, games: GameSet, device: torch.device) -> dict[str
     """How well reward sign and end are foretold along the real games, and whether the probabilities can be believed."""
     judged = [judge(world, game, device) for game in games.games]
     rewards, ends = (np.concatenate(parts) for parts in zip(*judged, strict=True))
-    signs = np.concatenate([np.sign(game.rewards) for game in games.games]).astype(int)
+    received = np.concatenate([game.rewards for game in games.games])
+    signs = reward_sign(torch.from_numpy(received)).long().numpy()
     ended = np.concatenate([game.ended for game in games.games])
     return {
         "num_steps": len(signs),
