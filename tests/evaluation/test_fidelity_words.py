@@ -65,7 +65,8 @@ def test_a_dream_that_saves_nothing_is_called_so(gain: dict[str, Any], end: str)
 @pytest.mark.parametrize(
     ("gains", "said"),
     [
-        ([number(9), number(0.5)], "at the same step for 1 steps; later that is not sure."),
+        ([number(9), number(0.5)], "at the same step for 1 step; later that is not sure."),
+        ([number(9), number(-9)], "for 1 step; later that is not sure, and after 10 steps it is farther from it."),
         ([number(0.5), number(9)], "is not clearly closer to the real game than another real game"),
     ],
 )

@@ -157,7 +157,7 @@ def _counts(sets: list[dict[str, Any]]) -> Html:
     last = max(one.x[-1] for one in series)
     words = "; ".join(f"{one.y[0]:.0f} at first, {one.y[-1]:.0f} at last" for one in series)
     ticks = [tick for tick in _TICKS if tick <= last]
-    needed = [("needed for a point", float(FEWEST_GAMES))]
+    needed = [("needed for a point", float(FEWEST_GAMES)), ("", 0.0)]
     title = "Games that last so long"
     chart = line_chart(
         series, "steps ahead", "games", f"{title}: {words}.", x_ticks=ticks, levels=needed, logarithmic_x=True

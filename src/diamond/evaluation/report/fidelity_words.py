@@ -63,11 +63,19 @@ def _alone(one: dict[str, Any]) -> str | None:
         if gain["low"] <= 0:
             break
         until = horizon
-    if until is None:
-        return curves["end"] if not horizons else f"{_ALONE} not clearly closer to the real game than {_OTHER}."
+    if not horizons:
+        return curves["end"]
     if until == horizons[-1]:
-        return f"{_ALONE} closer to the real game than {_OTHER}, as far as was measured, {until:,} steps."
-    return f"{_ALONE} closer to the real game than {_OTHER} for {until:,} steps; later that is not sure."
+        return f"{_ALONE} closer to the real game than {_OTHER}, as far as was measured, {_steps(until)}."
+    sure = f"not clearly closer to the real game than {_OTHER}"
+    if until is not None:
+        sure = f"closer to the real game than {_OTHER} for {_steps(until)}; later that is not sure"
+    farther = f", and after {_steps(horizons[-1])} it is farther from it" if gains[-1]["high"] < 0 else ""
+    return f"{_ALONE} {sure}{farther}."
+
+
+def _steps(count: int) -> str:
+    return "1 step" if count == 1 else f"{count:,} steps"
 
 
 def _heeds(actions: dict[str, Any] | None) -> str | None:
