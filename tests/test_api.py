@@ -321,6 +321,18 @@ def test_the_page_of_a_measurement_stands_on_its_own(trusted: tuple[dict[str, An
         assert one["open_loop"]["end"] in text
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("file", "is a file: name a new folder"), ("file/inside", "cannot be written"), ("full", "holds something else")],
+)
+def test_places_that_are_taken_are_told_at_once(run: Path, tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "full").mkdir()
+    for file in ("file", "full/fidelity.json"):
+        (tmp_path / file).write_text('{"kind": "something else"}', encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        api.measure_fidelity(run, Plan(), tmp_path / name)
+
+
 def test_games_of_others_are_measured_too(run: Path, copied: Path, tmp_path: Path) -> None:
     """Whatever a run of the same game collected; the real game cannot be asked what other actions would have done."""
     others = tiny_runs.start(

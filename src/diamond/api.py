@@ -7,7 +7,7 @@ dreams = diamond.dream("runs/my-run", num_envs=4)   # a gymnasium.vector.VectorE
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from math import fsum
 from pathlib import Path
 from typing import Any, Literal
@@ -25,9 +25,8 @@ from diamond.errors import ConfigError, DataError, RunError
 from diamond.evaluation.baselines import evaluation_record, measure_baselines
 from diamond.evaluation.faithfulness.games import digest, with_familiar
 from diamond.evaluation.faithfulness.instruments import Instruments
-from diamond.evaluation.faithfulness.plan import Plan, fresh_sets, recorded_set
-from diamond.evaluation.faithfulness.record import FORMAT_VERSION as RECORD_VERSION
-from diamond.evaluation.faithfulness.record import KIND, measure
+from diamond.evaluation.faithfulness.plan import Plan, fresh_sets, record_facts, recorded_set
+from diamond.evaluation.faithfulness.record import Progress, measure
 from diamond.evaluation.fidelity import (
     HORIZONS,
     Recording,
@@ -44,13 +43,11 @@ from diamond.imagination.dream import StartSource, WorldModel
 from diamond.imagination.world_model_env import WorldModelEnv
 from diamond.interop import hub
 from diamond.interop.published import load_published
-from diamond.provenance import origin
 from diamond.segments import Segment
 from diamond.training import checkpoint
 from diamond.training.metrics import PHASES, peak_memory, read_metrics
 from diamond.training.run_folder import RunFolder, newest_run
 from diamond.training.streams import derive_seed
-from diamond.version import __version__
 
 RECORDED_STEPS = 400
 """Real steps of each environment recorded to draw held-out segments from."""
@@ -280,7 +277,7 @@ def measure_fidelity(
     which: Which = "last",
     device: str = "auto",
     game: str | None = None,
-    progress: Callable[[str], None] = lambda message: None,
+    progress: Progress = lambda what, done, wanted: None,
 ) -> tuple[dict[str, Any], Path]:
     """Measure how far a dream can be trusted on real games that it was never trained on (docs/fidelity.md).
 
@@ -328,21 +325,12 @@ def measure_fidelity(
         if data is not None and all(one.games.familiar == len(one.games.games) for one in sets):
             raise DataError(f"--data {data} holds only games that {run.path} was trained on: give other games")
     result = measure(agent, sets, instruments, seed_of, progress)
-    result.record = {
-        "kind": KIND,
-        "format": RECORD_VERSION,
-        "diamond": __version__,
-        **origin(plan.seed),
+    facts = {
         "run": str(path),
         "checkpoint": None if run is None else _checkpoint(run, which).epoch,
-        "weights": agent.fingerprint(),
-        "game": agent.config.env.name,
         "data": None if data is None else str(data),
-        "plan": asdict(plan),
-        "context_length": agent.config.denoiser.context_length,
-        "sampler": asdict(agent.config.sampler),
-        **result.record,
     }
+    result.record = {**record_facts(agent, plan), **facts, **result.record}
     return result.record, write_result(out, result)
 
 

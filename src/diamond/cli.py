@@ -110,7 +110,7 @@ def fidelity(args: Fidelity) -> None:
     instruments = Instruments.open(args.lpips, args.features, args.device)
     which, run = _which(args.checkpoint), args.run or newest_run(usable=True)
     record, page = api.measure_fidelity(
-        run, plan, args.out, args.data, instruments, which, args.device, args.game, Progress().message
+        run, plan, args.out, args.data, instruments, which, args.device, args.game, Progress().counted
     )
     print("\n".join(summary(record)))
     print(f"report: {page}")

@@ -1,6 +1,7 @@
 """The folder of a result: `fidelity.json` with all numbers, `report.html` to look at."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,19 @@ RECORD, PAGE = "fidelity.json", "report.html"
 
 
 def require_own(folder: Path) -> None:
-    """Refuse to write where something else is than nothing or an older result.
+    """Refuse, before anything takes long, to write where something else is than nothing or an older result.
 
     Raises:
-        ConfigError: the path is a file, or a folder that holds other things.
+        ConfigError: the path is a file, a folder that holds other things, or in a place that cannot be written.
     """
-    if not folder.exists() or (folder.is_dir() and (_is_result(folder) or not any(folder.iterdir()))):
-        return
-    what = "holds something else than an older result" if folder.is_dir() else "is a file"
-    raise ConfigError(f"--out {folder} {what}: name a new folder")
+    if folder.exists():
+        if not folder.is_dir():
+            raise ConfigError(f"--out {folder} is a file: name a new folder")
+        if any(folder.iterdir()) and not _is_result(folder):
+            raise ConfigError(f"--out {folder} holds something else than an older result: name a new folder")
+    place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise ConfigError(f"--out {folder} cannot be written: {place} is no folder of yours, choose another")
 
 
 def _is_result(folder: Path) -> bool:

@@ -3,9 +3,9 @@
 Axes   k moments | a actions
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +24,10 @@ from diamond.evaluation.faithfulness.games import (
     real_branches,
     recorded_games,
 )
-from diamond.evaluation.faithfulness.record import Measured, SeedOf
+from diamond.evaluation.faithfulness.record import FORMAT_VERSION, KIND, Measured, Progress, SeedOf
 from diamond.evaluation.policies import NetworkPolicy, Policy, RandomPolicy
+from diamond.provenance import origin
+from diamond.version import __version__
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,22 @@ class Plan:
                 raise ConfigError(f"--{name} is {getattr(self, name)}: give at least 1")
 
 
-def fresh_sets(agent: Agent, plan: Plan, seed_of: SeedOf, progress: Callable[[str], None]) -> list[Measured]:
+def record_facts(agent: Agent, plan: Plan) -> dict[str, Any]:
+    """What a record begins with: where its numbers come from."""
+    return {
+        "kind": KIND,
+        "format": FORMAT_VERSION,
+        "diamond": __version__,
+        **origin(plan.seed),
+        "weights": agent.fingerprint(),
+        "game": agent.config.env.name,
+        "plan": asdict(plan),
+        "context_length": agent.config.denoiser.context_length,
+        "sampler": asdict(agent.config.sampler),
+    }
+
+
+def fresh_sets(agent: Agent, plan: Plan, seed_of: SeedOf, progress: Progress) -> list[Measured]:
     """Games freshly played by the agent and by chance, branched off at some moments to try every action.
 
     Raises:
@@ -64,7 +81,7 @@ def fresh_sets(agent: Agent, plan: Plan, seed_of: SeedOf, progress: Callable[[st
     """
     found = []
     for name in ("agent", "random"):
-        progress(f"playing {plan.games} real games: {name}")
+        progress(f"playing {plan.games} real games: {name}", 0, plan.games)
         seed, env = seed_of(name, "games"), open_games(agent.config.env, plan.games, plan.steps)
         try:
             _require_actions(agent, env)

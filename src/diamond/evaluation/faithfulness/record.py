@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import UInt8
+from torch import Tensor
 
 from diamond.agent import Agent
 from diamond.evaluation.calibration import brier_score, precision_recall, reliability, top_class
 from diamond.evaluation.faithfulness.actions import Branches, dream_branches, sensitivity
-from diamond.evaluation.faithfulness.games import GameSet
+from diamond.evaluation.faithfulness.games import GameSet, contexts_of
 from diamond.evaluation.faithfulness.instruments import Instruments
 from diamond.evaluation.faithfulness.open_loop import curves, dream_games, real_future
 from diamond.evaluation.faithfulness.teacher_forced import judge, next_frames
-from diamond.evaluation.fidelity import predictor
+from diamond.evaluation.fidelity import Predict, predictor
 from diamond.evaluation.image_metrics import mean_error
 from diamond.evaluation.video import filmstrip_png
 from diamond.imagination.dream import WorldModel
@@ -33,6 +34,8 @@ FILM_COLUMNS = 7
 
 SeedOf = Callable[..., int]
 """A seed for the use of that name."""
+Progress = Callable[[str, int, int], None]
+"""What is being done, how much of it is done and how much there is; called often."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def measure(
     sets: Sequence[Measured],
     instruments: Instruments,
     seed_of: SeedOf,
-    progress: Callable[[str], None] = lambda message: None,
+    progress: Progress = lambda what, done, wanted: None,
 ) -> Result:
     """Measure the dream of an agent on sets of real games; see docs/fidelity.md for every number."""
     result = Result({"sets": []})
@@ -83,24 +86,40 @@ def _measure_set(
     one: Measured,
     instruments: Instruments,
     seed_of: SeedOf,
-    progress: Callable[[str], None],
+    progress: Progress,
     films: list[Film],
 ) -> dict[str, Any]:
     world, n, games = WorldModel.of(agent.denoiser, agent.reward_model, agent.config), _context(agent), one.games
     name, seed = games.name, seed_of("intervals")
 
-    def predict_from(use: str) -> Any:
-        return predictor(world, torch.Generator(agent.device).manual_seed(seed_of(name, use)))
+    def predict_from(use: str, wanted: int) -> Predict:
+        predict = predictor(world, torch.Generator(agent.device).manual_seed(seed_of(name, use)))
+        return _counted(predict, f"{name} games: the dream {use}", wanted, progress)
 
-    progress(f"{name} games: the dream one step ahead")
-    frames = next_frames(games, predict_from("one step"), n, agent.device, instruments.distance, seed)
+    ahead = sum(len(contexts_of(game, n)) for game in games.games)
+    frames = next_frames(games, predict_from("one step ahead", ahead), n, agent.device, instruments.distance, seed)
     judged = _judged(world, games, agent.device)
-    progress(f"{name} games: the dream on its own")
-    dreamed = dream_games(games, predict_from("open loop"), n, agent.device)
+    ahead = sum(len(real_future(game, n)) for game in games.games)
+    dreamed = dream_games(games, predict_from("on its own", ahead), n, agent.device)
     on_its_own = curves(games, dreamed, n, instruments.distance, seed)
     films += _films(games, dreamed, n)
     features = instruments.compare_sets([real_future(game, n) for game in games.games], dreamed)
     return {**_facts(games), "one_step": frames, **judged, "open_loop": on_its_own, "features": features}
+
+
+def _counted(predict: Predict, what: str, wanted: int, progress: Progress) -> Predict:
+    """The same, telling how many frames it has predicted."""
+    done = 0
+    progress(what, done, wanted)
+
+    def counting(frames: Tensor, actions: Tensor) -> Tensor:
+        nonlocal done
+        predicted = predict(frames, actions)
+        done += len(predicted)
+        progress(what, done, wanted)
+        return predicted
+
+    return counting
 
 
 def _facts(games: GameSet) -> dict[str, Any]:
