@@ -13,13 +13,14 @@ import tyro
 from diamond.config import Config
 from diamond.errors import ConfigError
 from diamond.presets import DEFAULT_PRESET, preset
+from diamond.studies.scale import STUDIES
 
 
 def parse(kind: type, program: str, verb: str, words: list[str]) -> Any:
     """The arguments of a verb as the dataclass `kind`.
 
-    Its field `config`, if it has one, starts from the preset or the run that the words name; a field `resume` may be
-    given without a value.
+    Its field `config`, if it has one, starts from the preset or the run that the words name, a field `scale` from that
+    of the study that they name; a field `resume` may be given without a value.
 
     Raises:
         ConfigError: what tyro has to say about wrong words, on one line.
@@ -27,7 +28,11 @@ def parse(kind: type, program: str, verb: str, words: list[str]) -> Any:
     fields = {field.name for field in dataclasses.fields(kind)}
     if "resume" in fields:
         words = _name_resumed_run(words)
-    default = kind(_base_config(words)) if "config" in fields else None
+    default = None
+    if "config" in fields:
+        default = kind(_base_config(words))
+    elif "scale" in fields:
+        default = _base_study(kind, words)
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
@@ -55,6 +60,16 @@ def _base_config(words: list[str]) -> Config:
             f"{config.env.height}x{config.env.width} pixels: for an Atari game choose --preset atari100k"
         )
     return config
+
+
+def _base_study(kind: type, words: list[str]) -> Any:
+    """The study named first, at its own scale."""
+    name = words[0] if words else None
+    if name in STUDIES:
+        return kind(name, STUDIES[name][1])
+    if "--help" in words:
+        return kind()
+    raise ConfigError(f"study is {name!r}: name one of {', '.join(STUDIES)} before any option")
 
 
 def _name_resumed_run(words: list[str]) -> list[str]:

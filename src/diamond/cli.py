@@ -12,7 +12,7 @@ from typing import Any
 from diamond.arguments import parse
 from diamond.config import Config
 from diamond.errors import ConfigError, DataError, DiamondError, DiskError, TrainingError
-from diamond.options import Bench, Benchmark, Dream, Evaluate, Export, Fidelity, Play, Presets, Report, Train
+from diamond.options import Bench, Benchmark, Dream, Evaluate, Export, Fidelity, Play, Presets, Report, Study, Train
 from diamond.presets import DEFAULT_PRESET, PRESETS
 from diamond.version import __version__
 
@@ -211,6 +211,15 @@ def benchmark(args: Benchmark) -> None:
         print(f"{args.what}: {args.out}")
 
 
+def study(args: Study) -> None:
+    """Train, dream, measure, and say what came out."""
+    from diamond.studies.run import run_study
+    from diamond.training.progress import Progress
+
+    for line in run_study(args.what, args.game, args.scale, args.out, Progress().message):
+        print(line)
+
+
 def presets(args: Presets) -> None:
     """Names and meanings."""
     for name, make in PRESETS.items():
@@ -228,6 +237,7 @@ VERBS: dict[str, tuple[type, Callable[[Any], None]]] = {
     "report": (Report, report),
     "bench": (Bench, bench),
     "benchmark": (Benchmark, benchmark),
+    "study": (Study, study),
     "presets": (Presets, presets),
 }
 

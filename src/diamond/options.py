@@ -1,12 +1,13 @@
 """What each verb of the command line can be told: one dataclass a verb, read by `arguments.parse`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from diamond.config import Config
+from diamond.studies.scale import Scale
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,20 @@ class Benchmark:
     """Resamples of the bootstrap behind the intervals."""
     seed: int = 0
     """Seed of the bootstrap."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """Repeat one of the paper's analyses of its world model, at any scale; stopped, it goes on where it was."""
+
+    what: Annotated[Literal["edm-vs-ddpm", "denoising-steps", "start-noise"], tyro.conf.Positional] = "edm-vs-ddpm"
+    """`edm-vs-ddpm`: which diffusion drifts. `denoising-steps`: what a single step blurs. `start-noise`: from how much
+    noise sampling should begin."""
+    scale: Annotated[Scale, tyro.conf.arg(name="")] = field(default_factory=Scale)
+    out: Path | None = None
+    """Folder of the study; by default one named after study and game under `runs/`."""
+    game: str | None = None
+    """Atari game; by default the paper's for this study."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diamond.evaluation.human_scores import REFERENCE_SCORES
-from diamond.evaluation.statistics import bootstrap_mean, human_normalised, reference_scores
+from diamond.evaluation.statistics import bootstrap_mean, bootstrap_seeds, human_normalised, reference_scores
 
 PAPER = {
     "Alien": 744.1, "Amidar": 225.8, "Assault": 1526.4, "Asterix": 3698.5, "BankHeist": 19.7, "BattleZone": 4702.0,
@@ -96,3 +96,30 @@ def test_the_paper_mean_follows_from_its_table() -> None:
     scores = [human_normalised(game, score) for game, score in PAPER.items()]
     assert statistics.fmean(score for score in scores if score is not None) == pytest.approx(1.459, abs=5e-4)
     assert sum(score is not None and score > 1 for score in scores) == 11
+
+
+# Seeds of training
+
+
+def test_seeds_that_agree_leave_the_interval_of_what_was_measured() -> None:
+    """As many values as there are, seed or not, where every seed measured the same."""
+    row = np.random.default_rng(0).normal(size=40)
+    nested = bootstrap_seeds(np.stack([row] * 3), np.random.default_rng(1))
+    assert nested.mean == pytest.approx(row.mean())
+    assert nested.n == 3
+    flat = bootstrap_mean(np.concatenate([row] * 3), np.random.default_rng(1))
+    assert nested.high - nested.low == pytest.approx(flat.high - flat.low, rel=0.05)
+
+
+def test_seeds_that_differ_widen_the_interval_however_much_was_measured() -> None:
+    values = np.array([0.0, 1.0, 2.0])[:, None] + np.zeros((3, 1_000))
+    estimate = bootstrap_seeds(values, np.random.default_rng(0))
+    assert estimate.mean == 1
+    assert estimate.low < 0.2
+    assert estimate.high > 1.8
+
+
+@pytest.mark.parametrize("values", [np.zeros((0, 3)), np.zeros((3, 0)), np.array([[1.0, np.nan]])])
+def test_seeds_need_finite_values(values: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="needs at least one value"):
+        bootstrap_seeds(values, np.random.default_rng(0))

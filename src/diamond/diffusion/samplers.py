@@ -1,16 +1,18 @@
 """Drawing a frame by following the noise down (Karras et al. 2022, equation 5 and algorithm 2).
 
-Axes   b batch | c h w image | s denoising steps
+Axes   b batch | n past frames | c h w image | s denoising steps
 Units  frames are floats in [-1, 1]; sigma is the noise's standard deviation in those units
 """
 
 import math
 from collections.abc import Callable
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from diamond.config import SamplerConfig
+from diamond.config import DenoiserConfig, SamplerConfig
+from diamond.diffusion import edm
 
 Denoise = Callable[[Tensor, float], Tensor]
 """(noisy frame (b c h w), its noise level) -> denoised frame (b c h w)."""
@@ -27,6 +29,27 @@ def noise_schedule(cfg: SamplerConfig) -> list[float]:
 def uses_churn(cfg: SamplerConfig) -> bool:
     """Whether sampling takes fresh noise on the way, besides the starting image."""
     return cfg.s_churn > 0
+
+
+def denoising_trajectory(
+    network: edm.Network,
+    start_normal: Float[Tensor, "b c h w"],
+    churn_normal: Float[Tensor, "s b c h w"] | None,
+    context: Float[Tensor, "b n c h w"],
+    actions: Int[Tensor, "b n"],
+    denoiser_cfg: DenoiserConfig,
+    cfg: SamplerConfig,
+) -> list[Float[Tensor, "b c h w"]]:
+    """How the frame after `context` comes out of noise: the images after 0, 1, .. denoising steps.
+
+    `start_normal` and `churn_normal` are standard normal, see `sample`.
+    """
+
+    def denoise_in_context(noisy: Tensor, sigma: float) -> Tensor:
+        levels = torch.full((len(noisy),), sigma, device=noisy.device)
+        return edm.denoise(network, noisy, levels, context, actions, denoiser_cfg)
+
+    return sample(denoise_in_context, start_normal * cfg.initial_noise_std, cfg, churn_normal, denoiser_cfg.published)
 
 
 def sample(

@@ -1,6 +1,6 @@
 """How sure a score is: means with 95 % intervals, and scores on the human scale.
 
-Axes   n values
+Axes   n values | seeds of training
 Units  returns are sums of the environment's own rewards over a whole game
 """
 
@@ -48,6 +48,39 @@ def bootstrap_mean(
     )
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Estimate(float(values.mean()), float(low), float(high), n)
+
+
+def bootstrap_seeds(
+    values: Float[np.ndarray, "seeds n"], rng: np.random.Generator, resamples: int = RESAMPLES, confidence: float = 0.95
+) -> Estimate:
+    """The mean over training seeds and what was measured with each; both are resampled, seeds first.
+
+    With few seeds such an interval is rough, and one seed's says nothing about training: look at `n`, which counts
+    seeds.
+
+    Raises:
+        ValueError: there are no values, or one is not finite.
+    """
+    return bootstrap_seed_curves(values[..., None], rng, resamples, confidence)[0]
+
+
+def bootstrap_seed_curves(
+    values: Float[np.ndarray, "seeds n points"],
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
+    confidence: float = 0.95,
+) -> list[Estimate]:
+    """`bootstrap_seeds` at each point of a curve, with the same resamples at all of them."""
+    seeds, n, _ = values.shape
+    if values.size == 0 or not np.isfinite(values).all():
+        raise ValueError(f"a mean needs at least one value and only finite ones, got {values!r}")
+    chosen = rng.integers(seeds, size=(resamples, seeds, 1)) * n + rng.integers(n, size=(resamples, seeds, n))
+    counts = np.zeros((resamples, seeds * n))
+    np.add.at(counts, (np.arange(resamples)[:, None], chosen.reshape(resamples, -1)), 1)
+    rows = values.reshape(seeds * n, -1)
+    low, high = np.quantile(counts @ rows / (seeds * n), [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    points = zip(rows.mean(axis=0).tolist(), low.tolist(), high.tolist(), strict=True)
+    return [Estimate(mean, lowest, highest, seeds) for mean, lowest, highest in points]
 
 
 def reference_scores(game: str) -> ReferenceScores | None:

@@ -116,13 +116,23 @@ def filmstrip_png(rows: Mapping[str, Frames], steps: Sequence[int], scale: int =
     Raises:
         ValueError: there is no clip or no step.
     """
-    if not rows or not steps:
+    chosen = {name: frames[list(steps)] for name, frames in rows.items()}
+    return strip_png(chosen, [f"+{step}" for step in steps], scale, gap)
+
+
+def strip_png(rows: Mapping[str, Frames], labels: Sequence[str], scale: int = 2, gap: int = 2) -> bytes:
+    """As `filmstrip_png`, of frames that are chosen already, with a label below each column.
+
+    Raises:
+        ValueError: there is no clip or no frame.
+    """
+    if not rows or not labels:
         raise ValueError("a filmstrip needs at least one clip and one step")
-    clips = {name: enlarge(frames[list(steps)], scale) for name, frames in rows.items()}
+    clips = {name: enlarge(frames, scale) for name, frames in rows.items()}
     _, height, width, _ = next(iter(clips.values())).shape
     size, space = max(1, scale * 2 // 3), gap * scale
     line = HEIGHT * size + 2 * space  # a line of text and the air around it
-    strip = np.zeros((len(clips) * (line + height) + line, len(steps) * (width + space) - space, 4), dtype=np.uint8)
+    strip = np.zeros((len(clips) * (line + height) + line, len(labels) * (width + space) - space, 4), dtype=np.uint8)
     for row, (name, clip) in enumerate(clips.items()):
         top = row * (line + height)
         _write(strip, name, top + space, 0, size)
@@ -130,8 +140,8 @@ def filmstrip_png(rows: Mapping[str, Frames], steps: Sequence[int], scale: int =
             left = column * (width + space)
             strip[top + line : top + line + height, left : left + width, :3] = frame
             strip[top + line : top + line + height, left : left + width, 3] = 255
-    for column, step in enumerate(steps):
-        _write(strip, f"+{step}", strip.shape[0] - line + space, column * (width + space), size)
+    for column, label in enumerate(labels):
+        _write(strip, label, strip.shape[0] - line + space, column * (width + space), size)
     return encode_png(strip)
 
 

@@ -17,8 +17,8 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from diamond.config import Config, DenoiserConfig, SamplerConfig
-from diamond.diffusion.edm import Network, denoise
-from diamond.diffusion.samplers import sample, uses_churn
+from diamond.diffusion.edm import Network
+from diamond.diffusion.samplers import denoising_trajectory, uses_churn
 from diamond.frames import slide, to_pixel_grid
 from diamond.networks.blocks import LSTMState
 from diamond.networks.reward_termination import RewardTerminationModel
@@ -134,13 +134,9 @@ def denoising(
     world: WorldModel, frames: Float[Tensor, "b n c h w"], actions: Int[Tensor, "b n"], noise: DreamNoise
 ) -> list[Float[Tensor, "b c h w"]]:
     """How the next frame comes out of noise: the images after 0, 1, .. denoising steps."""
-
-    def denoise_in_context(noisy: Tensor, sigma: float) -> Tensor:
-        levels = torch.full((len(noisy),), sigma, device=noisy.device)
-        return denoise(world.denoiser, noisy, levels, frames, actions, world.denoiser_cfg)
-
-    initial = noise.initial * world.sampler_cfg.initial_noise_std
-    return sample(denoise_in_context, initial, world.sampler_cfg, noise.churn, world.denoiser_cfg.published)
+    return denoising_trajectory(
+        world.denoiser, noise.initial, noise.churn, frames, actions, world.denoiser_cfg, world.sampler_cfg
+    )
 
 
 def arrive(

@@ -1,0 +1,1 @@
+"""The paper's analyses of its world model: each a module with `run`, chosen by `run.run_study`."""

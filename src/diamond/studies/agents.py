@@ -1,0 +1,52 @@
+"""What the number of denoising steps is worth to an agent (paper appendix L): laptop runs with one and with three.
+
+These are ordinary runs of the preset `laptop`, on MinAtar's Breakout, that differ in `sampler.num_steps` alone.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from diamond import api
+from diamond.evaluation.statistics import bootstrap_seeds
+from diamond.presets import laptop
+from diamond.studies.folder import StudyFolder, estimate_text
+from diamond.training.loop import train
+from diamond.training.progress import Progress
+from diamond.training.run_folder import RunFolder, read_json
+
+NUM_STEPS = (1, 3)
+
+
+def agent_scores(folder: StudyFolder) -> dict[str, Any]:
+    """Returns of the final games for each number of steps, with intervals over seeds and games.
+
+    Runs are kept under `agents/`; an unfinished one is gone on with.
+    """
+    scores = {}
+    for num_steps in NUM_STEPS:
+        returns = np.array([_returns(folder, seed, num_steps) for seed in folder.scale.seeds])
+        estimate = bootstrap_seeds(returns, np.random.default_rng(0))
+        scores[str(num_steps)] = estimate._asdict() | {"seeds": returns.mean(axis=1).tolist()}
+    return scores
+
+
+def _returns(folder: StudyFolder, seed: int, num_steps: int) -> list[float]:
+    path, base = folder.path / "agents" / f"seed{seed}-steps{num_steps}", laptop()
+    config = dataclasses.replace(base, seed=seed, sampler=dataclasses.replace(base.sampler, num_steps=num_steps))
+    if not (path / "evaluation.json").is_file():
+        resume = (path / "run.json").is_file()
+        api.finish(train(config, path, resume, Progress()), folder.say)
+    RunFolder.open(path).require_same(config)
+    returns: list[float] = read_json(path / "evaluation.json")["trained"]["returns"]
+    return returns
+
+
+def summary(scores: dict[str, Any]) -> list[str]:
+    """What came out, in a few lines."""
+    lines = ["mean return of agents of the preset laptop, MinAtar's Breakout"]
+    for num_steps, score in scores.items():
+        seeds = ", ".join(f"{mean:.2f}" for mean in score["seeds"])
+        lines.append(f"n = {num_steps}: {estimate_text(score)} (seeds {seeds})")
+    return lines

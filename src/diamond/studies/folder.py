@@ -1,0 +1,72 @@
+"""Where a study keeps what it has done, so that it can be stopped at any moment and go on."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from diamond.errors import ConfigError
+from diamond.files import write_bytes, write_json
+from diamond.provenance import origin
+from diamond.studies.scale import Scale
+from diamond.training.run_folder import read_json
+
+FREE = ("seeds", "agents", "device", "threads")
+"""What may differ between two starts of the same study."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyFolder:
+    """The folder of one study: `study.json`, `data/`, `models/`, finished `parts/`, then `results.json` and figures."""
+
+    path: Path
+    game: str
+    scale: Scale
+    say: Callable[[str], None]
+    """Tells the user what is being done."""
+
+    @classmethod
+    def open(cls, path: Path, name: str, game: str, scale: Scale, say: Callable[[str], None]) -> "StudyFolder":
+        """Begin a study in a new folder, or go on in one of the same study and scale.
+
+        Raises:
+            ConfigError: the folder holds something else; nothing in it is changed then.
+        """
+        chosen = {key: _plain(value) for key, value in dataclasses.asdict(scale).items() if key not in FREE}
+        settings = {"study": name, "game": game, "scale": chosen}
+        facts = path / "study.json"
+        if not facts.is_file():
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                raise ConfigError(f"{path} holds something else than a study: choose another --out")
+            write_json(facts, settings)
+        elif (before := read_json(facts)) != settings:
+            changes = [key for key in ("study", "game") if before.get(key) != settings[key]]
+            old = before.get("scale", {})
+            changes += [key for key, value in chosen.items() if old.get(key) != value]
+            raise ConfigError(f"{path} holds a study with another {', '.join(changes)}: choose another --out")
+        return cls(path, game, scale, say)
+
+    def part(self, name: str, compute: Callable[[], Any]) -> Any:
+        """What `compute` returns, JSON-ready; computed once and kept."""
+        path = self.path / "parts" / f"{name}.json"
+        if not path.is_file():
+            write_json(path, compute())
+        return read_json(path)
+
+    def finish(self, results: dict[str, Any], figures: dict[str, bytes]) -> Path:
+        """Write the results, with where they come from, and the figures; returns the path of the results."""
+        for name, picture in figures.items():
+            write_bytes(self.path / name, picture)
+        facts = read_json(self.path / "study.json")
+        seeds = {"seeds": list(self.scale.seeds)}
+        write_json(self.path / "results.json", facts | seeds | origin(seed=self.scale.seeds[0]) | results)
+        return self.path / "results.json"
+
+
+def estimate_text(estimate: dict[str, Any]) -> str:
+    """A mean with its interval, as read from results."""
+    return f"{estimate['mean']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
