@@ -1,11 +1,14 @@
 """A run in a few lines of Python: load it, act, dream, score, finish; and what is said when something is wrong."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import tiny_runs
 import torch
@@ -14,7 +17,9 @@ import diamond
 from diamond import api
 from diamond.agent import Agent
 from diamond.data.episodes import EpisodeFolder
-from diamond.errors import DataError, DeviceError, RunError
+from diamond.errors import ConfigError, DataError, DeviceError, RunError
+from diamond.evaluation.faithfulness.instruments import Instruments
+from diamond.evaluation.faithfulness.plan import Plan
 from diamond.evaluation.fidelity import HORIZONS
 from diamond.frames import to_stored
 from diamond.training.checkpoint import open_checkpoint
@@ -277,3 +282,144 @@ def test_a_finished_atari_run(finished_run: Path) -> None:
     assert diamond.score(agent, 1, seed=0, max_episode_steps=20)[0]["n"] == 1
     fidelity = json.loads((finished_run / "fidelity.json").read_text(encoding="utf-8"))
     assert fidelity["horizons"] == list(HORIZONS)
+
+
+# How far a dream can be trusted
+
+
+@pytest.fixture(scope="module")
+def trusted(run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    """The record and the page of a measurement."""
+    return api.measure_fidelity(run, Plan(games=10, contexts=20), tmp_path_factory.mktemp("api") / "out")
+
+
+def test_a_dream_is_measured_on_games_of_both_kinds(run: Path, trusted: tuple[dict[str, Any], Path]) -> None:
+    """Games of Catch last twelve steps, the context takes four frames of them."""
+    record, page = trusted
+    assert json.loads(page.with_name("fidelity.json").read_text(encoding="utf-8")) == record
+    assert [one["name"] for one in record["sets"]] == ["agent", "random"]
+    for one in record["sets"]:
+        assert one["lengths"] == [12] * 10
+        assert one["num_cut"] == 0
+        assert one["open_loop"]["horizons"] == [1, 2, 3, 5, 7]
+        assert one["one_step"]["num_frames"] == 10 * 9
+        assert one["termination"]["support"] == [110, 10]
+        assert one["reward"]["support"][1] == 110, "a ball pays when it lands"
+        assert one["features"] is None
+    assert record["sets"][0]["returns"] != record["sets"][1]["returns"]
+    assert record["actions"]["num_moments"] == 20
+    assert [row["meaning"] for row in record["actions"]["actions"]] == ["NOOP", "RIGHT"]
+    assert record["weights"] == diamond.load(run).fingerprint()
+    assert {"command", "commit", "machine", "diamond", "plan", "checkpoint"} <= record.keys()
+
+
+def test_the_page_of_a_measurement_stands_on_its_own(trusted: tuple[dict[str, Any], Path]) -> None:
+    text = trusted[1].read_text(encoding="utf-8")
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", text)
+    assert text.count("<img") == 4, "a typical and the worst game of each kind"
+    for one in trusted[0]["sets"]:
+        assert one["open_loop"]["end"] in text
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("file", "is a file: name a new folder"), ("file/inside", "cannot be written"), ("full", "holds something else")],
+)
+def test_places_that_are_taken_are_told_at_once(run: Path, tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "full").mkdir()
+    for file in ("file", "full/fidelity.json"):
+        (tmp_path / file).write_text('{"kind": "something else"}', encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        api.measure_fidelity(run, Plan(), tmp_path / name)
+
+
+def test_games_of_others_are_measured_too(run: Path, copied: Path, tmp_path: Path) -> None:
+    """Whatever a run of the same game collected; the real game cannot be asked what other actions would have done."""
+    others = tiny_runs.start(
+        tmp_path / "other",
+        {"seed": 8, "collection.first_epoch_min_steps": 130, "collection.first_epoch_max_steps": 130},
+    ).episodes
+    record, _ = api.measure_fidelity(copied, Plan(), data=others)
+    (recorded,) = record["sets"]
+    assert recorded["num_games"] >= 10
+    assert record["actions"]["actions"][0]["real"] is None
+    assert (copied / "fidelity" / "report.html").is_file()
+
+    shutil.copytree(others, tmp_path / "copy")
+    for index in EpisodeFolder(others).indices():
+        shutil.copy(others / f"{index:06d}.npz", copied / "episodes")
+    with pytest.raises(DataError, match="holds only games that .* was trained on: give other games"):
+        api.measure_fidelity(copied, Plan(), data=tmp_path / "copy")
+
+
+def test_games_of_another_game_are_no_measure(run: Path, copied: Path, tmp_path: Path) -> None:
+    config = json.loads((copied / "config.json").read_text(encoding="utf-8"))
+    config["env"] |= {"id": "MinAtar/Breakout-v1", "height": 16, "width": 16}
+    (copied / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(DataError, match="holds games of MinAtar/Breakout-v1: give games of diamond/Catch-v0"):
+        api.measure_fidelity(run, Plan(), tmp_path / "out", copied / "episodes")
+
+
+def test_a_published_file_needs_a_place_for_its_result() -> None:
+    with pytest.raises(ConfigError, match="--out is missing"):
+        api.measure_fidelity(PUBLISHED, Plan())
+
+
+def test_weights_of_another_game_are_told(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="Breakout has 4 actions, .* trained for 6: name the game"):
+        api.measure_fidelity(PUBLISHED, Plan(), tmp_path / "out", game="Breakout")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def make_features(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, bool], Path]:
+    """Makes a feature network of one size: the means of every row of pixels, of frames or of clips."""
+    folder = tmp_path_factory.mktemp("features")
+
+    def make(size: int, clips: bool) -> Path:
+        path, time = folder / f"{size}-{clips}.onnx", ["t"] if clips else []
+        nodes = [
+            onnx.helper.make_node("ReduceMean", ["frames"], ["rows"], axes=[2, 4] if clips else [3], keepdims=0),
+            onnx.helper.make_node("Flatten", ["rows"], ["features"]),
+        ]
+        ends = {"frames": ["n", 3, *time, size, size], "features": ["n", 3 * size]}
+        infos = [
+            onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in ends.items()
+        ]
+        graph = onnx.helper.make_graph(nodes, "rows", infos[:1], infos[1:])
+        opset = onnx.helper.make_opsetid("", 13)
+        onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8), str(path))
+        return path
+
+    return make
+
+
+def test_features_of_frames_are_compared(run: Path, tmp_path: Path, make_features: Callable[[int, bool], Path]) -> None:
+    """Real games are nearer to each other than the dream of a run of a second; clips need sixteen frames."""
+    instruments = Instruments.open(None, make_features(16, False), "cpu")
+    record, page = api.measure_fidelity(run, Plan(games=10, contexts=1), tmp_path / "out", instruments=instruments)
+    for one in record["sets"]:
+        assert one["features"]["num_samples"] == 10 * 9
+        assert one["features"]["between_real"] < one["features"]["distance"]
+    text = page.read_text(encoding="utf-8")
+    assert "16-False.onnx" in text
+    assert "Not comparable with published numbers unless the file holds the published network" in text
+    clips = Instruments.open(None, make_features(16, True), "cpu")
+    assert (
+        clips.compare_sets([np.zeros((9, 16, 16, 3), np.uint8)] * 2, [np.zeros((9, 16, 16, 3), np.uint8)] * 2) is None
+    )
+    rng = np.random.default_rng(0)
+    films = [rng.integers(0, 256, (length, 16, 16, 3), dtype=np.uint8) for length in (33, 15, 16, 47)]
+    found = clips.compare_sets(films, films)
+    assert found is not None
+    assert (found["takes"], found["num_samples"]) == ("clips", 2 + 0 + 1 + 2)
+    assert found["distance"] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_feature_network_is_tried_first(
+    run: Path, tmp_path: Path, make_features: Callable[[int, bool], Path]
+) -> None:
+    instruments = Instruments.open(None, make_features(10, False), "cpu")
+    with pytest.raises(DataError, match=r"of \(10, 10\)"):
+        api.measure_fidelity(run, Plan(), tmp_path / "out", instruments=instruments)
+    assert not (tmp_path / "out").exists()

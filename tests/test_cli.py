@@ -107,7 +107,9 @@ def assert_told(result: Result, *parts: str) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        pytest.param("trian", ["'trian'", "choose one of train, evaluate, dream, play, export, report"], id="verb"),
+        pytest.param(
+            "trian", ["'trian'", "choose one of train, evaluate, dream, fidelity, play, export, report"], id="verb"
+        ),
         pytest.param("train --preset papre", ["preset is 'papre'", *PRESETS], id="preset"),
         pytest.param("train --preset debug --env.game Pongg", ["env.game is 'Pongg'", "did you mean Pong?"], id="game"),
         pytest.param("train --env.id Nothing-v0", ["env.id is 'Nothing-v0'"], id="environment"),
@@ -148,6 +150,11 @@ def assert_told(result: Result, *parts: str) -> None:
         pytest.param("evaluate", ["no run found", "diamond train"], id="no newest run to score"),
         pytest.param("evaluate nowhere", ["nowhere is not a run"], id="no run to score"),
         pytest.param("dream nowhere --out a.mp4", ["nowhere is not a run"], id="no run to dream"),
+        pytest.param("fidelity", ["no run found", "diamond train"], id="no newest run to measure"),
+        pytest.param("fidelity nowhere", ["nowhere is not a run"], id="no run to measure"),
+        pytest.param("fidelity --games 9", ["--games is 9: give at least 10"], id="too few games to measure on"),
+        pytest.param("fidelity --lpips a", ["a is no file", "convert_lpips.py"], id="no weights of LPIPS"),
+        pytest.param("fidelity --features a", ["a is no file", "ONNX"], id="no feature network"),
         pytest.param("play nowhere", ["nowhere is not a run"], id="no run to play"),
         pytest.param("play --port 99999", ["--port 99999", "choose another --port"], id="port"),
         pytest.param("play --host 256.0.0.1", ["--host 256.0.0.1"], id="host"),
@@ -411,6 +418,30 @@ def test_verbs_take_the_newest_run(cli: Cli, run: Path) -> None:
     assert cli("report", "--out", "page.html").out == "report: page.html\n"
     assert "<html" in Path("page.html").read_text(encoding="utf-8")
     assert cli("report", "runs/mine", "runs/mine").out == f"report: {Path('runs/report.html')}\n"
+
+
+def test_fidelity_is_measured_beside_what_training_left(cli: Cli, run: Path) -> None:
+    """The small `fidelity.json` from the end of training stays; a second result takes the place of the first."""
+    (run / "fidelity.json").write_text("{}", encoding="utf-8")
+    words = ("fidelity", run, "--games", "10", "--contexts", "2", "--seed", "3", "--checkpoint", "2")
+    measured = cli(*words)
+    assert measured.status == 0, measured.err
+    lines = measured.out.splitlines()
+    assert lines[0].split() == ["diamond/Catch-v0,", "95", "%", "intervals", "agent", "games", "random", "games"]
+    assert lines[-1] == f"report: {run / 'fidelity' / 'report.html'}"
+    assert (run / "fidelity.json").read_text(encoding="utf-8") == "{}"
+    before = contents(run / "fidelity")
+    assert set(before) == {"fidelity.json", "report.html"}
+    record = json.loads(before["fidelity.json"])
+    assert (record["kind"], record["checkpoint"], record["seed"]) == ("diamond fidelity", 2, 3)
+    assert cli(*words).status == 0
+    again = contents(run / "fidelity")
+    assert json.loads(again["fidelity.json"]) == record, "one seed, one result"
+
+    assert_told(cli(*words, "--out", run), "--out", str(run), "holds something else", "name a new folder")
+    assert_told(cli(*words, "--data", run / "episodes"), "was trained on", "never seen")
+    assert_told(cli(*words, "--data", run), "holds no episode", "episodes")
+    assert contents(run / "fidelity") == again
 
 
 def test_without_a_verb_the_verbs_are_told(cli: Cli) -> None:

@@ -7,6 +7,7 @@ dreams = diamond.dream("runs/my-run", num_envs=4)   # a gymnasium.vector.VectorE
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from math import fsum
 from pathlib import Path
 from typing import Any, Literal
@@ -20,8 +21,12 @@ from diamond.compute import parse_device
 from diamond.data.episodes import EpisodeFolder
 from diamond.data.replay import Replay
 from diamond.envs import make_env
-from diamond.errors import DataError, RunError
+from diamond.errors import ConfigError, DataError, RunError
 from diamond.evaluation.baselines import evaluation_record, measure_baselines
+from diamond.evaluation.faithfulness.games import digest, with_familiar
+from diamond.evaluation.faithfulness.instruments import Instruments
+from diamond.evaluation.faithfulness.plan import Plan, fresh_sets, record_facts, recorded_set
+from diamond.evaluation.faithfulness.record import Progress, measure
 from diamond.evaluation.fidelity import (
     HORIZONS,
     Recording,
@@ -261,6 +266,91 @@ def _compare_dream(run: RunFolder, agent: Agent, progress: Callable[[str], None]
     if steps:
         strip = filmstrip_png({"real game": real, "dream": dreamed}, steps, scale=max(1, 96 // config.env.height))
         write_bytes(run.path / "dream.png", strip)
+
+
+def measure_fidelity(
+    path: Path | str,
+    plan: Plan,
+    out: Path | None = None,
+    data: Path | None = None,
+    instruments: Instruments | None = None,
+    which: Which = "last",
+    device: str = "auto",
+    game: str | None = None,
+    progress: Progress = lambda what, done, wanted: None,
+) -> tuple[dict[str, Any], Path]:
+    """Measure how far a dream can be trusted on real games that it was never trained on (docs/fidelity.md).
+
+    Args:
+        path: as for `load`.
+        plan: how much to measure.
+        out: folder to write; by default `fidelity` in the run's folder.
+        data: folder of recorded real games to measure on; by default fresh ones are played.
+        instruments: networks that judge frames, if any.
+        game: Atari game to measure on; by default the run's, or the one that a published file is named after.
+        progress: told what takes long.
+
+    Returns the record that is written to `fidelity.json` there, and the path of the page beside it.
+
+    Raises:
+        ConfigError: `out` holds something else than an older result, or is missing for a file.
+        DataError: `data` cannot be used, or no game lasts long enough.
+        RunError, DeviceError, EnvError, DiskError: see `load`, `make_env` and `write_json`.
+    """
+    # Plots are only needed here, and slow to import.
+    from diamond.evaluation.faithfulness.folder import require_own, write_result
+
+    run = None if hub.is_name(path) or Path(path).is_file() else RunFolder.open(Path(path))
+    if out is None:
+        if run is None:
+            raise ConfigError(f"--out is missing: {path} is no folder to write in, name one")
+        out = run.path / "fidelity"
+    require_own(out)
+    agent, instruments = load(path, which, device), instruments or Instruments()
+    if game is not None:
+        agent.config = replace(agent.config, env=replace(agent.config.env, game=game, id=None))
+    instruments.require_fitting(agent.config.env.height, agent.config.env.width)
+
+    def seed_of(*names: str) -> int:
+        return derive_seed(plan.seed, "fidelity", *names) % 2**31
+
+    if data is None:
+        sets = fresh_sets(agent, plan, seed_of, progress)
+    else:
+        _require_held_out(run, agent, data)
+        sets = recorded_set(agent, data, plan, seed_of)
+    if run is not None:
+        known = _known_games(run)
+        sets = [replace(one, games=with_familiar(one.games, known)) for one in sets]
+        if data is not None and all(one.games.familiar == len(one.games.games) for one in sets):
+            raise DataError(f"--data {data} holds only games that {run.path} was trained on: give other games")
+    result = measure(agent, sets, instruments, seed_of, progress)
+    facts = {
+        "run": str(path),
+        "checkpoint": None if run is None else _checkpoint(run, which).epoch,
+        "data": None if data is None else str(data),
+    }
+    result.record = {**record_facts(agent, plan), **facts, **result.record}
+    return result.record, write_result(out, result)
+
+
+def _require_held_out(run: RunFolder | None, agent: Agent, data: Path) -> None:
+    """Refuse the episodes that a run was trained on, and those of a run of another game."""
+    if run is not None and data.resolve() == run.episodes.resolve():
+        raise DataError(f"--data is {data}, which {run.path} was trained on: give games that it has never seen")
+    if (data.parent / "run.json").is_file():
+        game = RunFolder.open(data.parent).config.env.name
+        if game != agent.config.env.name:
+            raise DataError(
+                f"--data {data} holds games of {game}: give games of {agent.config.env.name}, which was dreamed"
+            )
+
+
+def _known_games(run: RunFolder) -> set[bytes]:
+    """What the run's own episodes are, to tell games that it has seen just so."""
+    folder = EpisodeFolder(run.episodes)
+    episodes = (folder.read(index) for index in folder.indices())
+    return {digest(episode.frames, episode.actions) for episode in episodes}
 
 
 def _checkpoint(run: RunFolder, which: Which) -> checkpoint.Checkpoint:

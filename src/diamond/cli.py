@@ -12,7 +12,7 @@ from typing import Any
 from diamond.arguments import parse
 from diamond.config import Config
 from diamond.errors import ConfigError, DataError, DiamondError, DiskError, TrainingError
-from diamond.options import Bench, Benchmark, Dream, Evaluate, Export, Play, Presets, Report, Study, Train
+from diamond.options import Bench, Benchmark, Dream, Evaluate, Export, Fidelity, Play, Presets, Report, Study, Train
 from diamond.presets import DEFAULT_PRESET, PRESETS
 from diamond.version import __version__
 
@@ -95,6 +95,25 @@ def dream(args: Dream) -> None:
     write_video(args.out, side_by_side(real, dreamed, scale=scale), api.FRAMES_PER_SECOND)
     why = "" if len(real) == args.steps else ", no game that was recorded lasts longer"
     print(f"{args.out}: {len(real)} steps of {agent.config.env.name}, real beside dreamed by {run}{why}")
+
+
+def fidelity(args: Fidelity) -> None:
+    """How far a dream can be trusted."""
+    from diamond import api
+    from diamond.evaluation.faithfulness.instruments import Instruments
+    from diamond.evaluation.faithfulness.plan import Plan
+    from diamond.evaluation.faithfulness.summary import summary
+    from diamond.training.progress import Progress
+    from diamond.training.run_folder import newest_run
+
+    plan = Plan(args.games, args.steps, args.contexts, args.seed)
+    instruments = Instruments.open(args.lpips, args.features, args.device)
+    which, run = _which(args.checkpoint), args.run or newest_run(usable=True)
+    record, page = api.measure_fidelity(
+        run, plan, args.out, args.data, instruments, which, args.device, args.game, Progress().counted
+    )
+    print("\n".join(summary(record)))
+    print(f"report: {page}")
 
 
 def play(args: Play) -> None:
@@ -215,6 +234,7 @@ VERBS: dict[str, tuple[type, Callable[[Any], None]]] = {
     "train": (Train, train),
     "evaluate": (Evaluate, evaluate),
     "dream": (Dream, dream),
+    "fidelity": (Fidelity, fidelity),
     "play": (Play, play),
     "export": (Export, export),
     "report": (Report, report),

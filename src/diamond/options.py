@@ -70,6 +70,36 @@ class Dream:
 
 
 @dataclass(frozen=True)
+class Fidelity:
+    """Measure how far a dream can be trusted, on real games that it was never trained on."""
+
+    run: Annotated[Path | None, tyro.conf.Positional] = None
+    """Run folder, published `.pt` file, or its name on the hub, `hf:OWNER/REPO/Game`; by default the newest run."""
+    data: Path | None = None
+    """Folder of recorded real games to measure on; by default fresh ones are played."""
+    games: int = 16
+    """Real games to play with the agent, and as many with random actions; at least 10."""
+    steps: int = 1_100
+    """Steps after which a real game is cut off; curves end at 1,000 steps ahead."""
+    contexts: int = 256
+    """Real moments, spread over the games, at which every action is tried."""
+    lpips: Path | None = None
+    """Weights of LPIPS, written by `tools/convert_lpips.py`, to measure it too."""
+    features: Path | None = None
+    """ONNX file of a network, to measure the Fréchet distance of its features: FID for frames, FVD for videos."""
+    out: Path | None = None
+    """Folder to write; by default `fidelity` in the run's folder. Only an older result is overwritten."""
+    checkpoint: str = "last"
+    """`last`, `best`, or the number of an epoch."""
+    seed: int = 0
+    """Seed of the games, of the dream's noise and of the intervals."""
+    device: str = "auto"
+    """Device to run on."""
+    game: str | None = None
+    """Atari game to measure on; by default the run's, or the one that a published `.pt` file is named after."""
+
+
+@dataclass(frozen=True)
 class Play:
     """Play a dream in the browser; with no run of your own, a small one that comes with the package."""
 

@@ -118,6 +118,18 @@ def test_evaluation_counts_games(clock: Clock) -> None:
     assert stream.getvalue() == "playing real games to score the agent: 3 of 8 done\n"
 
 
+def test_other_work_is_counted_with_the_time_left(clock: Clock) -> None:
+    """50 frames in 11 s: the other 150 take 33 s."""
+    stream = Screen()
+    progress = Progress(stream)
+    progress.counted("dreaming", 0, 200)
+    clock.now += 5
+    progress.counted("dreaming", 20, 200)
+    clock.now += 6
+    progress.counted("dreaming", 50, 200)
+    assert stream.getvalue() == "dreaming\ndreaming: 50 of 200 | 4.5/s | 33 s left\n"
+
+
 @pytest.mark.parametrize(("stream", "lines"), [(Screen(), 10), (Screen(terminal=True), 100)])
 def test_a_file_gets_a_line_every_ten_seconds_and_a_terminal_one_that_changes(
     clock: Clock, stream: Screen, lines: int

@@ -29,7 +29,8 @@ def recorded_episodes(
             episode = folder.read(index)
             if episode.origin is not None and episode.origin.world == "dream" and not dreamed:
                 continue
-            _check(folder.path(index), episode, game, num_actions, shape)
+            remedy = "train with the environment that it was recorded in"
+            require_fitting(folder.path(index), episode, game, num_actions, shape, remedy)
             yield episode
             taken += 1
         if taken == 0:
@@ -39,8 +40,14 @@ def recorded_episodes(
             )
 
 
-def _check(path: Path, episode: Episode, game: str, num_actions: int, shape: tuple[int, int, int]) -> None:
-    remedy = "train with the environment that it was recorded in"
+def require_fitting(
+    path: Path, episode: Episode, game: str, num_actions: int, shape: tuple[int, int, int], remedy: str
+) -> None:
+    """Refuse an episode that does not fit the game, as far as it tells which one it is of.
+
+    Raises:
+        DataError: another game was played in it, or its frames or actions are others.
+    """
     if episode.origin is not None and episode.origin.game != game:
         raise DataError(f"{path} was recorded in {episode.origin.game}, not in {game}: {remedy}")
     if episode.frames.shape[1:] != shape:

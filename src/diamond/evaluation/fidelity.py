@@ -8,7 +8,7 @@ Axes   s segments | n context frames | t steps ahead | m = n + t | h w c image
 Units  errors are mean absolute differences in grey levels, 0 to 255
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,21 +109,38 @@ def predictor(world: WorldModel, generator: torch.Generator) -> Predict:
 
 
 @torch.no_grad()
+def dream_on(
+    predict: Predict,
+    context: UInt8[np.ndarray, "s n h w 3"],
+    actions: Sequence[Int64[np.ndarray, "_"]],
+    device: torch.device,
+) -> Iterator[UInt8[np.ndarray, "alive h w 3"]]:
+    """Dream on from real context frames under given actions, never looking at reality again, a step at a time.
+
+    Dreams may differ in length, the longest come first: each goes on while its actions (n - 1 + t) last, and what is
+    yielded are the frames of those that still do.
+    """
+    frames = to_network(torch.from_numpy(context).to(device))
+    n = frames.shape[1]
+    moves = torch.zeros(len(actions), len(actions[0]), dtype=torch.long)
+    for row, taken in zip(moves, actions, strict=True):
+        row[: len(taken)] = torch.from_numpy(taken)
+    moves = moves.to(device)
+    for t in range(moves.shape[1] - n + 1):
+        alive = sum(len(taken) >= n + t for taken in actions)
+        frame = predict(frames[:alive], moves[:alive, t : t + n])
+        frames = slide(frames[:alive], frame)
+        yield to_stored(frame).cpu().numpy()
+
+
 def open_loop(
     predict: Predict,
     context: UInt8[np.ndarray, "s n h w 3"],
     actions: Int64[np.ndarray, "s moves"],
     device: torch.device,
 ) -> UInt8[np.ndarray, "s t h w 3"]:
-    """Dream on from real context frames under given actions (n - 1 + t), never looking at reality again."""
-    frames, moves = (torch.from_numpy(array).to(device) for array in (context, actions))
-    frames, n = to_network(frames), frames.shape[1]
-    dreamed = []
-    for t in range(moves.shape[1] - n + 1):
-        frame = predict(frames, moves[:, t : t + n])
-        frames = slide(frames, frame)
-        dreamed.append(to_stored(frame).cpu().numpy())
-    return np.stack(dreamed, axis=1)
+    """The frames of dreams of one length; see `dream_on`."""
+    return np.stack(list(dream_on(predict, context, list(actions), device)), axis=1)
 
 
 def dream_errors(

@@ -28,7 +28,7 @@ class Progress:
         self._left: dict[str, float] = {}
         self._seconds: dict[str, float] = {}
         self._units: dict[str, float] = {}
-        self._last_advance = self._last_shown = time.monotonic()
+        self._last_advance = self._last_shown = self._begun = time.monotonic()
         self._config: Config | None = None
         self._epoch = 0
         self._note = ""
@@ -61,6 +61,17 @@ class Progress:
         if now - self._last_shown >= (SECONDS_BETWEEN_REFRESHES if self._terminal else SECONDS_BETWEEN_LINES):
             self._show(f"playing real games to score the agent: {done} of {wanted} done")
         self._last_advance = now
+
+    def counted(self, what: str, done: int, wanted: int) -> None:
+        """Work of one kind; nothing done begins it."""
+        now = time.monotonic()
+        if done == 0:
+            self._begun = now
+            self.message(what)
+        elif now - self._last_shown >= (SECONDS_BETWEEN_REFRESHES if self._terminal else SECONDS_BETWEEN_LINES):
+            rate = done / max(now - self._begun, 1e-9)
+            left = duration((wanted - done) / rate)
+            self._show(f"{what}: {done:,} of {wanted:,} | {rate:,.1f}/s | {left} left")
 
     def epoch(self, row: Row, disk_bytes: int) -> None:
         """An epoch is over; the run now takes `disk_bytes` on disk."""

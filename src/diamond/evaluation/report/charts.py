@@ -15,7 +15,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from diamond.evaluation.report.page import Html, escape
 from diamond.evaluation.report.style import LIGHT
@@ -37,6 +37,10 @@ _POINT = 72.0  # SVG units an inch, fixed by matplotlib
 _GOLDEN = 0.6180339887498949
 
 
+DASHED, DOTTED = (4.0, 2.5), (1.0, 1.5)
+"""Kinds of lines: lengths of ink and gap, in line widths."""
+
+
 @dataclass(frozen=True)
 class Series:
     """One curve: points in order of x, with the edges of an interval around y where they are known."""
@@ -46,7 +50,10 @@ class Series:
     colour: str
     low: Sequence[float] = field(default=())
     high: Sequence[float] = field(default=())
-    dashed: bool = False
+    dash: tuple[float, float] | None = None
+    """`DASHED` or `DOTTED`; None draws through."""
+    marked: bool = True
+    """Whether few points are shown as dots."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,7 @@ def line_chart(
     x_ticks: Sequence[float] | None = None,
     levels: Sequence[tuple[str, float]] = (),
     may_be_logarithmic: bool = False,
+    logarithmic_x: bool = False,
 ) -> Html:
     """Curves with their intervals as bands.
 
@@ -79,13 +87,14 @@ def line_chart(
         x_ticks: the only places to label on the x axis.
         levels: dashed horizontal lines, as pairs of a name and a value.
         may_be_logarithmic: use a logarithmic y axis if all values are positive and span a factor of 30.
+        logarithmic_x: use a logarithmic x axis; all of x is positive then.
     """
 
     def draw(axes: Axes) -> None:
         for one in series:
             colour = _STAND_INS[one.colour]
-            marker = "o" if len(one.x) <= 25 else ""
-            style = (0, (4, 2.5)) if one.dashed else "-"
+            marker = "o" if one.marked and len(one.x) <= 25 else ""
+            style = "-" if one.dash is None else (0, one.dash)
             axes.plot(one.x, one.y, color=colour, linewidth=1.6, marker=marker, markersize=3.2, linestyle=style)
             if one.low and one.high and len(one.x) == 1:
                 axes.vlines(one.x, one.low, one.high, color=colour, alpha=0.4, linewidth=3)
@@ -103,6 +112,9 @@ def line_chart(
         axes.grid(axis="y", color=_STAND_INS["rule"], linewidth=0.8)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label + (" (log scale)" if logarithmic else ""))
+        if logarithmic_x:
+            axes.set_xscale("log")
+            axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
         if x_ticks is not None:
             axes.set_xticks(list(x_ticks))

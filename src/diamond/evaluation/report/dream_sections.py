@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from diamond.evaluation.report.charts import Series, line_chart
+from diamond.evaluation.report.charts import DASHED, Series, line_chart
 from diamond.evaluation.report.page import Html, figure, legend, missing, section, table, tag
 from diamond.evaluation.report.run_folder import RunFolder, numbers
 from diamond.evaluation.report.wording import finite, interval_text, listing, number_text
@@ -123,7 +123,9 @@ def _axis_text(text: str) -> str:
 
 
 def _chart(run: RunFolder, errors: _Errors, several: bool) -> Html:
-    series = [_series(curve, _KINDS[name][1], dashed=name == "shuffled") for name, curve in errors.curves.items()]
+    series = [
+        _series(curve, _KINDS[name][1], DASHED if name == "shuffled" else None) for name, curve in errors.curves.items()
+    ]
     chart = line_chart(
         series,
         "steps ahead",
@@ -139,12 +141,12 @@ def _chart(run: RunFolder, errors: _Errors, several: bool) -> Html:
     return tag("div", picture, None if verdict is None else tag("p", verdict), class_="" if several else "pair")
 
 
-def _series(curve: dict[float, _Point], colour: str, dashed: bool) -> Series:
+def _series(curve: dict[float, _Point], colour: str, dash: tuple[float, float] | None) -> Series:
     low = [point.low for point in curve.values() if point.low is not None]
     high = [point.high for point in curve.values() if point.high is not None]
     bounded = len(low) == len(high) == len(curve)
     mean = [point.mean for point in curve.values()]
-    return Series(list(curve), mean, colour, low if bounded else (), high if bounded else (), dashed)
+    return Series(list(curve), mean, colour, low if bounded else (), high if bounded else (), dash)
 
 
 def _verdict(errors: _Errors) -> str | None:

@@ -1,0 +1,135 @@
+"""What is to be measured, and the real games for it.
+
+Axes   k moments | a actions
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from diamond.agent import Agent
+from diamond.envs import RealEnv
+from diamond.errors import ConfigError, DataError, RunError
+from diamond.evaluation.faithfulness.games import (
+    FEWEST_GAMES,
+    GameSet,
+    RealGame,
+    contexts_of,
+    draw_moments,
+    open_games,
+    play_whole,
+    real_branches,
+    recorded_games,
+)
+from diamond.evaluation.faithfulness.record import FORMAT_VERSION, KIND, Measured, Progress, SeedOf
+from diamond.evaluation.policies import NetworkPolicy, Policy, RandomPolicy
+from diamond.provenance import origin
+from diamond.version import __version__
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+
+    games: int = 16
+    """Real games of the agent, and as many of random actions."""
+    steps: int = 1_100
+    """After which a game is cut off."""
+    contexts: int = 256
+    """Real moments at which every action is tried."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.games < FEWEST_GAMES:
+            raise ConfigError(
+                f"--games is {self.games}: give at least {FEWEST_GAMES}, an interval over fewer games says next to "
+                "nothing of the game"
+            )
+        for name in ("steps", "contexts"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"--{name} is {getattr(self, name)}: give at least 1")
+
+
+def record_facts(agent: Agent, plan: Plan) -> dict[str, Any]:
+    """What a record begins with: where its numbers come from."""
+    return {
+        "kind": KIND,
+        "format": FORMAT_VERSION,
+        "diamond": __version__,
+        **origin(plan.seed),
+        "weights": agent.fingerprint(),
+        "game": agent.config.env.name,
+        "plan": asdict(plan),
+        "context_length": agent.config.denoiser.context_length,
+        "sampler": asdict(agent.config.sampler),
+    }
+
+
+def fresh_sets(agent: Agent, plan: Plan, seed_of: SeedOf, progress: Progress) -> list[Measured]:
+    """Games freshly played by the agent and by chance, branched off at some moments to try every action.
+
+    Raises:
+        DataError: no game lasts long enough to start a dream from.
+        RunError: the weights are of a game with other actions.
+    """
+    found = []
+    for name in ("agent", "random"):
+        progress(f"playing {plan.games} real games: {name}", 0, plan.games)
+        seed, env = seed_of(name, "games"), open_games(agent.config.env, plan.games, plan.steps)
+        try:
+            _require_actions(agent, env)
+            games = play_whole(env, _policy(agent, name, plan.games, seed_of(name, "actions taken")), seed)
+            moments = _moments(agent, games, plan.contexts // 2, seed_of)
+            real = real_branches(env, games, moments, seed) if moments else None
+        finally:
+            env.close()
+        found.append(Measured(GameSet(name, games), moments, real))
+    _require_contexts(agent, found, "play longer games, with a larger --steps")
+    return found
+
+
+def recorded_set(agent: Agent, folder: Path, plan: Plan, seed_of: SeedOf) -> list[Measured]:
+    """The games in a folder of recordings; the real game cannot be asked for what other actions would have done.
+
+    Raises:
+        DataError: see `games.recorded_games`.
+    """
+    env, n = agent.config.env, agent.config.denoiser.context_length
+    games = recorded_games(folder, env.name, agent.num_actions, (env.height, env.width, 3), n)
+    found = [Measured(GameSet("recorded", games), _moments(agent, games, plan.contexts, seed_of), None)]
+    _require_contexts(agent, found, "record longer games")
+    return found
+
+
+def _require_actions(agent: Agent, env: RealEnv) -> None:
+    """Refuse a game that the weights are not of, and take over the names of its actions if the weights tell none."""
+    if env.num_actions != agent.num_actions:
+        raise RunError(
+            f"{env.name} has {env.num_actions} actions, the weights were trained for {agent.num_actions}: name the "
+            "game that they belong to with --game"
+        )
+    agent.action_meanings = agent.action_meanings or env.action_meanings
+
+
+def _policy(agent: Agent, name: str, num_games: int, seed: int) -> Policy:
+    if name == "random":
+        return RandomPolicy(agent.num_actions, np.random.default_rng(seed))
+    return NetworkPolicy(agent.actor_critic, num_games, agent.device, torch.Generator().manual_seed(seed))
+
+
+def _moments(agent: Agent, games: tuple[RealGame, ...], count: int, seed_of: SeedOf) -> list[tuple[int, int]]:
+    rng = np.random.default_rng(seed_of("moments"))
+    return draw_moments(games, agent.config.denoiser.context_length, max(1, count), rng)
+
+
+def _require_contexts(agent: Agent, sets: list[Measured], remedy: str) -> None:
+    n = agent.config.denoiser.context_length
+    if not any(contexts_of(game, n) for one in sets for game in one.games.games):
+        raise DataError(f"no real game lasts {n} steps, so there is nothing to start a dream from: {remedy}")
