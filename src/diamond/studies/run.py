@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+from diamond.envs.atari import make_atari_games
 from diamond.errors import ConfigError
 from diamond.files import json_text
 from diamond.studies import denoising_steps, edm_vs_ddpm, start_noise
@@ -20,6 +21,11 @@ MODULES: dict[str, ModuleType] = {
     "consistency": consistency,
 }
 """Each has `run(folder) -> results` and `summary(results) -> lines`."""
+REQUIREMENTS: dict[str, Callable[[str, Scale], None]] = {
+    "denoising-steps": denoising_steps.require,
+    "consistency": consistency.require,
+}
+"""What some of them refuse of a game or a scale."""
 
 
 def run_study(name: str, game: str | None, scale: Scale, out: Path | None, say: Callable[[str], None]) -> list[str]:
@@ -33,12 +39,15 @@ def run_study(name: str, game: str | None, scale: Scale, out: Path | None, say: 
         say: tells the user what is being done.
 
     Raises:
-        ConfigError: the folder holds something else, or this study at another scale.
+        ConfigError: the folder holds something else, or this study at another scale; the study cannot be done with this
+            game or scale.
         DeviceError: there is no such device.
         DataError: games are too short, or a file is damaged.
         EnvError: there is no such game.
     """
     game = STUDIES[name][0] if game is None else game
+    make_atari_games(scale.env(game), 1)  # what cannot be studied is told before there is a folder
+    REQUIREMENTS.get(name, lambda game, scale: None)(game, scale)
     path = Path("runs") / f"{name}-{game}" if out is None else out
     folder = StudyFolder.open(path, name, game, scale, say)
     results = MODULES[name].run(folder)

@@ -19,6 +19,7 @@ from diamond.studies.consistency.events import GAMES, measure, merge
 from diamond.studies.consistency.planted import sensitivity
 from diamond.studies.consistency.proof import prove
 from diamond.studies.folder import StudyFolder, estimate_text
+from diamond.studies.scale import Scale
 from diamond.studies.static_data import record
 from diamond.studies.world_models import EDM, trained
 from diamond.training.streams import derive_seed
@@ -31,17 +32,21 @@ PLANTED = 200
 """Faults of each kind that are planted into real games."""
 
 
-def run(folder: StudyFolder) -> dict[str, Any]:
-    """Prove the detectors, train, dream, count; the results are also in the folder, with a picture.
+def require(game: str, scale: Scale) -> None:
+    """Refuse what cannot be studied.
 
     Raises:
         ConfigError: there are no detectors for this game or this size of frames.
     """
-    scale, device = folder.scale, folder.device
-    if folder.game not in GAMES:
-        raise ConfigError(f"--game is {folder.game!r}: objects are told in {', '.join(GAMES)}")
+    if game not in GAMES:
+        raise ConfigError(f"--game is {game!r}: objects are told in {', '.join(GAMES)}")
     if scale.size != SIZE:
         raise ConfigError(f"--size is {scale.size}: objects are told in frames of {SIZE}x{SIZE} pixels")
+
+
+def run(folder: StudyFolder) -> dict[str, Any]:
+    """Prove the detectors, train, dream, count; the results are also in the folder, with a picture."""
+    scale, device = folder.scale, folder.device
     kind = EDM(scale.denoiser())
     n = kind.denoiser.context_length
     training, games = record(folder, n)
