@@ -171,7 +171,7 @@ def compare(parts: dict[int, list[dict[str, Any]]]) -> dict[str, Any]:
     """
 
     def estimate(values: np.ndarray) -> dict[str, float]:
-        return bootstrap_seeds(values, np.random.default_rng(0))._asdict()
+        return bootstrap_seeds(values, np.random.default_rng(0), same_games=True)._asdict()
 
     values = {
         (num_steps, name): np.array([row[name] for row in rows])

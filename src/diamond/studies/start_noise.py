@@ -126,7 +126,8 @@ def compare(parts: dict[Choice, list[dict[str, Any]]], points: list[int]) -> dic
         results[name] = {
             "curves": {choice.name: curve(found) for choice, found in values.items()},
             "saved": {
-                choice.name: bootstrap_seeds(gain, np.random.default_rng(0))._asdict() for choice, gain in saved.items()
+                choice.name: bootstrap_seeds(gain, np.random.default_rng(0), same_games=True)._asdict()
+                for choice, gain in saved.items()
             },
         }
     return results

@@ -93,7 +93,8 @@ def compare(real: list[dict[str, Any]], dreams: list[list[dict[str, Any]]]) -> d
             "dream": np.array([[_rate(clip, name) for clip in clips] for clips in dreams]),
         }
         results["rates"][name] = {
-            where: bootstrap_seeds(values, np.random.default_rng(0))._asdict() for where, values in rates.items()
+            where: bootstrap_seeds(values, np.random.default_rng(0), same_games=True)._asdict()
+            for where, values in rates.items()
         }
     return results
 
