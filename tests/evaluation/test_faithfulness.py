@@ -316,6 +316,21 @@ def test_another_real_game_by_hand() -> None:
     assert found["moved_error"][0] is None, "nothing moves"
 
 
+def test_the_interval_of_another_real_game_is_that_of_pairs() -> None:
+    """As wide as if games were drawn anew, and with them all their pairs; a game is no pair with itself."""
+    levels = np.random.default_rng(0).integers(0, 200, 40)
+    games = games_of([2] * len(levels))
+    for level, game in zip(levels, games.games, strict=True):
+        game.frames[:] = level
+    found = curves(games, dream_games(games, predict(frozen()), CONTEXT, CPU), CONTEXT, None, seed=0)
+    drawn = levels[np.random.default_rng(1).integers(len(levels), size=(4_000, len(levels)))]
+    pairs = np.abs(drawn[:, :, None] - drawn[:, None]).mean(axis=(1, 2)) * len(levels) / (len(levels) - 1)
+    low, high = np.quantile(pairs, [0.025, 0.975])
+    for name in ("unrelated_error", "gain_on_unrelated"):
+        number = found[name][0]
+        assert number["high"] - number["low"] == pytest.approx(high - low, rel=0.1)
+
+
 # Actions
 
 
