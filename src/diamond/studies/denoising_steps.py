@@ -22,11 +22,12 @@ from diamond.evaluation.video import strip_png
 from diamond.studies import agents
 from diamond.studies.figures import Curve, Panel, panels_png
 from diamond.studies.folder import StudyFolder, estimate_text
-from diamond.studies.scale import Scale
+from diamond.studies.scale import STUDIES, Scale
 from diamond.studies.static_data import HeldOutGames, record
 from diamond.studies.world_models import EDM, trained
 from diamond.training.streams import derive_seed
 
+GAME = STUDIES["denoising-steps"][0]
 NUM_STEPS = (1, 3)
 POINTS = (1, 2, 5, 10)
 """Steps ahead."""
@@ -46,8 +47,12 @@ def require(game: str, scale: Scale) -> None:
     """Refuse what cannot be studied.
 
     Raises:
-        ConfigError: the horizon is shorter than the frames ahead that are looked at.
+        ConfigError: the game has no boxers, or the horizon is shorter than the frames ahead that are looked at.
     """
+    if game != GAME:
+        raise ConfigError(
+            f"--game is {game!r}: this study tells the boxers of {GAME} by their colours, leave out --game"
+        )
     if scale.horizon < POINTS[-1]:
         raise ConfigError(f"--horizon is {scale.horizon}: use at least {POINTS[-1]} for this study")
 
@@ -59,6 +64,7 @@ def run(folder: StudyFolder) -> dict[str, Any]:
     n = kind.denoiser.context_length
     training, games = record(folder, n)
     context, truth, actions = moments(games, n)
+    measure(truth, truth, len(games.frames))  # frames that show no boxer are refused before anything takes long
 
     def name(seed: int, num_steps: int) -> str:
         return f"seed{seed}-steps{num_steps}"
