@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from diamond.errors import ConfigError, DataError
 from diamond.evaluation.fidelity import open_loop
+from diamond.evaluation.image_metrics import luma
 from diamond.evaluation.statistics import bootstrap_seeds
 from diamond.evaluation.video import strip_png
 from diamond.studies import agents
@@ -34,10 +35,8 @@ POINTS = (1, 2, 5, 10)
 STEPS_BETWEEN_STARTS = 20
 RING = ((0.19, 0.84), (0.2, 0.78))
 """Inside of the ropes: rows and columns as shares of the frame."""
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of the colours in brightness (ITU-R BT.601)."""
 DARK, BRIGHT = 60.0, 175.0
-"""Brightness in grey levels below which a pixel of the ring is the opponent's, above which the player's."""
+"""Luma in grey levels below which a pixel of the ring is the opponent's, above which the player's."""
 MARGIN = 2
 """Pixels around a boxer that count as his surroundings."""
 BOXERS = ("opponent", "player")
@@ -109,19 +108,14 @@ def moments(
     return frames[:, :n], frames[:, n:], actions
 
 
-def brightness(frames: UInt8[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape"]:
-    """Luma in grey levels."""
-    return frames @ np.array(LUMA)
-
-
 def boxers(frames: UInt8[np.ndarray, "s h w 3"]) -> dict[str, Bool[np.ndarray, "s h w"]]:
     """Where each boxer is: the ring's dark and its bright pixels."""
     height, width = frames.shape[1:3]
     (top, bottom), (left, right) = RING
     inside = np.zeros((height, width), bool)
     inside[round(top * height) : round(bottom * height), round(left * width) : round(right * width)] = True
-    luma = brightness(frames)
-    return {"opponent": inside & (luma < DARK), "player": inside & (luma > BRIGHT)}
+    light = luma(frames)
+    return {"opponent": inside & (light < DARK), "player": inside & (light > BRIGHT)}
 
 
 def surroundings(frames: UInt8[np.ndarray, "s h w 3"]) -> dict[str, Bool[np.ndarray, "s h w"]]:
@@ -138,8 +132,8 @@ def _grow(mask: Bool[np.ndarray, "s h w"]) -> Bool[np.ndarray, "s h w"]:
 
 
 def edges(frames: UInt8[np.ndarray, "s h w 3"]) -> Float[np.ndarray, "s h w"]:
-    """Length of the gradient of brightness, by central differences, in grey levels a pixel."""
-    down, right = np.gradient(brightness(frames), axis=(1, 2))
+    """Length of the luma's gradient, by central differences, in grey levels a pixel."""
+    down, right = np.gradient(luma(frames), axis=(1, 2))
     return np.hypot(down, right)
 
 
