@@ -17,7 +17,7 @@ from diamond.config import EnvConfig
 from diamond.data.episodes import Episode, EpisodeFolder, Origin
 from diamond.errors import ConfigError, DataError
 from diamond.evaluation.faithfulness.actions import dream_branches, sensitivity
-from diamond.evaluation.faithfulness.compare import by_game, compare, differs, over_games
+from diamond.evaluation.faithfulness.compare import by_game, compare, over_games
 from diamond.evaluation.faithfulness.games import (
     GameSet,
     RealGame,
@@ -33,7 +33,7 @@ from diamond.evaluation.faithfulness.games import (
 from diamond.evaluation.faithfulness.open_loop import curves, dream_games
 from diamond.evaluation.faithfulness.plan import Plan
 from diamond.evaluation.faithfulness.teacher_forced import TRANSITIONS, judge, next_frames
-from diamond.evaluation.fidelity import dream_on, open_loop, predictor
+from diamond.evaluation.fidelity import differs, dream_on, open_loop, predictor
 from diamond.evaluation.image_metrics import most_psnr
 from diamond.evaluation.policies import RandomPolicy
 from diamond.imagination.dream import WorldModel
@@ -148,6 +148,15 @@ def test_games_that_are_known_are_counted() -> None:
     known = {digest(game.frames, game.actions) for game in games.games[:2]}
     assert with_familiar(games, known).familiar == 2
     assert with_familiar(games, set()).familiar is None
+
+
+def test_a_game_of_several_lives_is_known_by_its_episodes() -> None:
+    """Where a lost life ends an episode, no episode holds a whole game."""
+    game = shifting(6, seed=0)
+    game.ended[2] = True
+    lives = [digest(game.frames[:4], game.actions[:3]), digest(game.frames[3:], game.actions[3:])]
+    assert with_familiar(GameSet("agent", (game,)), set(lives)).familiar == 1
+    assert with_familiar(GameSet("agent", (game,)), set(lives[:1])).familiar == 0
 
 
 # Numbers
