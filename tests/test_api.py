@@ -352,6 +352,20 @@ def test_games_of_others_are_measured_too(run: Path, copied: Path, tmp_path: Pat
         api.measure_fidelity(copied, Plan(), data=tmp_path / "copy")
 
 
+def test_the_checkpoint_that_was_measured_is_named(copied: Path, tmp_path: Path) -> None:
+    """Also where a newer one was written meanwhile."""
+    *_, older, newest = sorted((copied / "checkpoints").iterdir())
+    aside = newest.rename(tmp_path / newest.name)
+
+    def progress(what: str, done: int, wanted: int) -> None:
+        if aside.exists():
+            aside.rename(newest)
+
+    record, _ = api.measure_fidelity(copied, Plan(games=10, contexts=1), progress=progress)
+    assert newest.exists()
+    assert record["checkpoint"] == int(older.name.split("-")[-1])
+
+
 def test_games_of_another_game_are_no_measure(run: Path, copied: Path, tmp_path: Path) -> None:
     config = json.loads((copied / "config.json").read_text(encoding="utf-8"))
     config["env"] |= {"id": "MinAtar/Breakout-v1", "height": 16, "width": 16}

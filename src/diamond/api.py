@@ -306,6 +306,8 @@ def measure_fidelity(
             raise ConfigError(f"--out is missing: {path} is no folder to write in, name one")
         out = run.path / "fidelity"
     require_own(out)
+    if run is not None:
+        which = _checkpoint(run, which).epoch  # a run that goes on has a newer one when this ends
     agent, instruments = load(path, which, device), instruments or Instruments()
     if game is not None:
         agent.config = replace(agent.config, env=replace(agent.config.env, game=game, id=None))
@@ -327,7 +329,7 @@ def measure_fidelity(
     result = measure(agent, sets, instruments, seed_of, progress)
     facts = {
         "run": str(path),
-        "checkpoint": None if run is None else _checkpoint(run, which).epoch,
+        "checkpoint": None if run is None else which,
         "data": None if data is None else str(data),
     }
     result.record = {**record_facts(agent, plan), **facts, **result.record}
@@ -338,8 +340,9 @@ def _require_held_out(run: RunFolder | None, agent: Agent, data: Path) -> None:
     """Refuse the episodes that a run was trained on, and those of a run of another game."""
     if run is not None and data.resolve() == run.episodes.resolve():
         raise DataError(f"--data is {data}, which {run.path} was trained on: give games that it has never seen")
-    if (data.parent / "run.json").is_file():
-        game = RunFolder.open(data.parent).config.env.name
+    folder = data.resolve().parent
+    if (folder / "run.json").is_file():
+        game = RunFolder.open(folder).config.env.name
         if game != agent.config.env.name:
             raise DataError(
                 f"--data {data} holds games of {game}: give games of {agent.config.env.name}, which was dreamed"

@@ -17,7 +17,7 @@ from diamond.config import EnvConfig
 from diamond.data.episodes import Episode, EpisodeFolder, Origin
 from diamond.errors import ConfigError, DataError
 from diamond.evaluation.faithfulness.actions import dream_branches, sensitivity
-from diamond.evaluation.faithfulness.compare import by_game, compare, differs, over_games
+from diamond.evaluation.faithfulness.compare import by_game, compare, over_games
 from diamond.evaluation.faithfulness.games import (
     GameSet,
     RealGame,
@@ -33,7 +33,7 @@ from diamond.evaluation.faithfulness.games import (
 from diamond.evaluation.faithfulness.open_loop import curves, dream_games
 from diamond.evaluation.faithfulness.plan import Plan
 from diamond.evaluation.faithfulness.teacher_forced import TRANSITIONS, judge, next_frames
-from diamond.evaluation.fidelity import dream_on, open_loop, predictor
+from diamond.evaluation.fidelity import differs, dream_on, open_loop, predictor
 from diamond.evaluation.image_metrics import most_psnr
 from diamond.evaluation.policies import RandomPolicy
 from diamond.imagination.dream import WorldModel
@@ -148,6 +148,15 @@ def test_games_that_are_known_are_counted() -> None:
     known = {digest(game.frames, game.actions) for game in games.games[:2]}
     assert with_familiar(games, known).familiar == 2
     assert with_familiar(games, set()).familiar is None
+
+
+def test_a_game_of_several_lives_is_known_by_its_episodes() -> None:
+    """Where a lost life ends an episode, no episode holds a whole game."""
+    game = shifting(6, seed=0)
+    game.ended[2] = True
+    lives = [digest(game.frames[:4], game.actions[:3]), digest(game.frames[3:], game.actions[3:])]
+    assert with_familiar(GameSet("agent", (game,)), set(lives)).familiar == 1
+    assert with_familiar(GameSet("agent", (game,)), set(lives[:1])).familiar == 0
 
 
 # Numbers
@@ -314,6 +323,21 @@ def test_another_real_game_by_hand() -> None:
     assert found["unrelated_error"][0]["mean"] == pytest.approx(np.mean(pairs))
     assert found["repeat_error"][0]["mean"] == 0
     assert found["moved_error"][0] is None, "nothing moves"
+
+
+def test_the_interval_of_another_real_game_is_that_of_pairs() -> None:
+    """As wide as if games were drawn anew, and with them all their pairs; a game is no pair with itself."""
+    levels = np.random.default_rng(0).integers(0, 200, 40)
+    games = games_of([2] * len(levels))
+    for level, game in zip(levels, games.games, strict=True):
+        game.frames[:] = level
+    found = curves(games, dream_games(games, predict(frozen()), CONTEXT, CPU), CONTEXT, None, seed=0)
+    drawn = levels[np.random.default_rng(1).integers(len(levels), size=(4_000, len(levels)))]
+    pairs = np.abs(drawn[:, :, None] - drawn[:, None]).mean(axis=(1, 2)) * len(levels) / (len(levels) - 1)
+    low, high = np.quantile(pairs, [0.025, 0.975])
+    for name in ("unrelated_error", "gain_on_unrelated"):
+        number = found[name][0]
+        assert number["high"] - number["low"] == pytest.approx(high - low, rel=0.1)
 
 
 # Actions

@@ -64,6 +64,7 @@ def test_frames_too_small_for_a_boxer_are_refused(tmp_path: Path, capsys: pytest
     with pytest.raises(SystemExit):
         main(["study", "denoising-steps", "--out", str(tmp_path / "study"), *SMALL])
     assert "use a larger --size" in capsys.readouterr().err
+    assert not (tmp_path / "study" / "models").exists(), "and nothing was trained for that"
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,9 @@ def test_frames_too_small_for_a_boxer_are_refused(tmp_path: Path, capsys: pytest
         (["start-noise", "--device", "cuda:99"], "cuda:99"),
         (["consistency", "--size", "32"], "--size is 32: objects are told in frames of 64x64 pixels"),
         (["consistency", "--game", "Pong"], "--game is 'Pong': objects are told in Asterix, Breakout, RoadRunner"),
+        (["consistency", "--horizon", "7"], "--horizon is 7: use at least 8"),
+        (["denoising-steps", "--game", "Pong"], "--game is 'Pong': this study tells the boxers of Boxing"),
+        (["start-noise", "--agents"], "--agents is given to start-noise: only denoising-steps trains agents"),
         (["consistency", "--frames", "nothing.npy"], "nothing.npy"),
         (["start-noise", "--frames", "frames.npy"], "only consistency looks at frames"),
     ],

@@ -51,3 +51,25 @@ def test_what_holds_no_frames_is_named(tmp_path):
     ):
         with pytest.raises(DataError, match=message):
             read_frames(tmp_path / name)
+
+
+def test_damaged_files_are_told_and_nothing_else_is_raised(tmp_path):
+    """One byte after the other is changed, and the end cut off."""
+    small = np.zeros((1, 64, 64, 3), np.uint8)
+    np.savez_compressed(tmp_path / "clip.npz", small)
+    np.save(tmp_path / "clip.npy", small)
+    (tmp_path / "clip").mkdir()
+    Image.fromarray(small[0]).save(tmp_path / "clip" / "0.png")
+    refused = set()
+    for name, file in (("clip.npz", "clip.npz"), ("clip.npy", "clip.npy"), ("clip", "clip/0.png")):
+        whole = (tmp_path / file).read_bytes()
+        versions = [whole[:length] for length in range(0, len(whole), 1 + len(whole) // 20)]
+        for place in range(min(len(whole), 400)):
+            versions.append(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        for damaged in versions:
+            (tmp_path / file).write_bytes(damaged)
+            try:
+                read_frames(tmp_path / name)
+            except DataError:
+                refused.add(name)
+    assert refused == {"clip.npz", "clip.npy", "clip"}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -88,9 +89,10 @@ def test_both_kinds_see_the_same_frames(games: TrainingGames, tmp_path: Path, mo
     assert all(torch.equal(a, b) for a, b in zip(batches["EDM"], batches["DDPM"], strict=True))
 
 
-def test_a_damaged_file_is_named_with_its_remedy(games: TrainingGames, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"nothing", safetensors.torch.save({"network.other": torch.zeros(2)})])
+def test_a_damaged_file_is_named_with_its_remedy(content: bytes, games: TrainingGames, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "EDM-seed0.safetensors").write_bytes(b"nothing")
+    (tmp_path / "models" / "EDM-seed0.safetensors").write_bytes(content)
     with pytest.raises(DataError, match=r"EDM-seed0.safetensors cannot be read .*: remove it"):
         trained(KINDS["EDM"](), "EDM", games, folder(tmp_path), 0)
 

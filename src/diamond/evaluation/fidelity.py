@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from diamond.errors import DataError
@@ -155,7 +155,7 @@ def dream_errors(
     """
     n = held_out.context_length
     context, future = held_out.frames[:, :n], held_out.frames[:, n:]
-    # Only what is done after the start differs; each segment takes the actions of the next one.
+    # Only what is done after the start differs; each segment takes the actions of the one before.
     other = np.concatenate((held_out.actions[:, : n - 1], np.roll(held_out.actions, 1, axis=0)[:, n - 1 :]), axis=1)
     dreams = {
         "dream": open_loop(_seeded(world, seed, device), context, held_out.actions, device),
@@ -167,7 +167,7 @@ def dream_errors(
     gains = {name: _empty_curve() for name in dreams if name != "dream"}
     for horizon in horizons:
         truth = future[:, horizon - 1]
-        moved = (np.abs(truth.astype(int) - context[:, -1]) > MOVED).any(axis=-1)
+        moved = differs(truth, context[:, -1])
         something = moved.any(axis=(1, 2))
         record["num_segments"].append(int(something.sum()))
         errors = {
@@ -189,6 +189,12 @@ def _append(curve: dict[str, list[float | None]], values: Float[np.ndarray, "n"]
     estimate = bootstrap_mean(values, np.random.default_rng(seed)) if len(values) else None
     for part, column in curve.items():
         column.append(None if estimate is None else getattr(estimate, part))
+
+
+def differs(frames: UInt8[np.ndarray, "*n h w 3"], others: UInt8[np.ndarray, "*n h w 3"]) -> Bool[np.ndarray, "*n h w"]:
+    """Where a colour differs by more than `MOVED` grey levels."""
+    # Of unsigned numbers the larger less the smaller: no wider type is needed.
+    return (np.maximum(frames, others) - np.minimum(frames, others) > MOVED).any(axis=-1)
 
 
 def moved_error(

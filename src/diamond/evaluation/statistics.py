@@ -1,6 +1,6 @@
 """How sure a score is: means with 95 % intervals, and scores on the human scale.
 
-Axes   n values | seeds of training
+Axes   n values, of games where there are several seeds | seeds of training | points of a curve
 Units  returns are sums of the environment's own rewards over a whole game
 """
 
@@ -51,22 +51,39 @@ def bootstrap_mean(
 
 
 def bootstrap_seeds(
-    values: Float[np.ndarray, "seeds n"], rng: np.random.Generator, resamples: int = RESAMPLES, confidence: float = 0.95
+    values: Float[np.ndarray, "seeds n"],
+    rng: np.random.Generator,
+    *,
+    same_games: bool,
+    resamples: int = RESAMPLES,
+    confidence: float = 0.95,
 ) -> Estimate:
-    """The mean over training seeds and what was measured with each; both are resampled, seeds first.
+    """The mean over training seeds and n games of each; both are resampled.
 
     With few seeds such an interval is rough, and one seed's says nothing about training: look at `n`, which counts
     seeds.
 
+    Args:
+        values: one of each seed's games a column.
+        rng: source of the resamples.
+        same_games: whether a column is the same game for all seeds. Then games are drawn for all seeds together (the
+            pigeonhole bootstrap, Owen 2007): each counts once, however many seeds dreamed it. Otherwise every seed's
+            games are drawn on their own.
+        resamples, confidence: see `bootstrap_mean`.
+
     Raises:
         ValueError: there are no values, or one is not finite.
     """
-    return bootstrap_seed_curves(values[..., None], rng, resamples, confidence)[0]
+    return bootstrap_seed_curves(
+        values[..., None], rng, same_games=same_games, resamples=resamples, confidence=confidence
+    )[0]
 
 
 def bootstrap_seed_curves(
     values: Float[np.ndarray, "seeds n points"],
     rng: np.random.Generator,
+    *,
+    same_games: bool,
     resamples: int = RESAMPLES,
     confidence: float = 0.95,
 ) -> list[Estimate]:
@@ -74,7 +91,8 @@ def bootstrap_seed_curves(
     seeds, n, _ = values.shape
     if values.size == 0 or not np.isfinite(values).all():
         raise ValueError(f"a mean needs at least one value and only finite ones, got {values!r}")
-    chosen = rng.integers(seeds, size=(resamples, seeds, 1)) * n + rng.integers(n, size=(resamples, seeds, n))
+    of_seed = rng.integers(seeds, size=(resamples, seeds, 1))
+    chosen = of_seed * n + rng.integers(n, size=(resamples, 1 if same_games else seeds, n))
     counts = np.zeros((resamples, seeds * n))
     np.add.at(counts, (np.arange(resamples)[:, None], chosen.reshape(resamples, -1)), 1)
     rows = values.reshape(seeds * n, -1)

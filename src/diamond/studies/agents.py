@@ -27,7 +27,7 @@ def agent_scores(folder: StudyFolder) -> dict[str, Any]:
     scores = {}
     for num_steps in NUM_STEPS:
         returns = np.array([_returns(folder, seed, num_steps) for seed in folder.scale.seeds])
-        estimate = bootstrap_seeds(returns, np.random.default_rng(0))
+        estimate = bootstrap_seeds(returns, np.random.default_rng(0), same_games=False)
         scores[str(num_steps)] = estimate._asdict() | {"seeds": returns.mean(axis=1).tolist()}
     return scores
 

@@ -17,26 +17,26 @@ from jaxtyping import Bool, Float, UInt8
 
 from diamond.errors import ConfigError, DataError
 from diamond.evaluation.fidelity import open_loop
+from diamond.evaluation.image_metrics import luma
 from diamond.evaluation.statistics import bootstrap_seeds
 from diamond.evaluation.video import strip_png
 from diamond.studies import agents
 from diamond.studies.figures import Curve, Panel, panels_png
 from diamond.studies.folder import StudyFolder, estimate_text
-from diamond.studies.scale import Scale
+from diamond.studies.scale import STUDIES, Scale
 from diamond.studies.static_data import HeldOutGames, record
 from diamond.studies.world_models import EDM, trained
 from diamond.training.streams import derive_seed
 
+GAME = STUDIES["denoising-steps"][0]
 NUM_STEPS = (1, 3)
 POINTS = (1, 2, 5, 10)
 """Steps ahead."""
 STEPS_BETWEEN_STARTS = 20
 RING = ((0.19, 0.84), (0.2, 0.78))
 """Inside of the ropes: rows and columns as shares of the frame."""
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of the colours in brightness (ITU-R BT.601)."""
 DARK, BRIGHT = 60.0, 175.0
-"""Brightness in grey levels below which a pixel of the ring is the opponent's, above which the player's."""
+"""Luma in grey levels below which a pixel of the ring is the opponent's, above which the player's."""
 MARGIN = 2
 """Pixels around a boxer that count as his surroundings."""
 BOXERS = ("opponent", "player")
@@ -46,8 +46,12 @@ def require(game: str, scale: Scale) -> None:
     """Refuse what cannot be studied.
 
     Raises:
-        ConfigError: the horizon is shorter than the frames ahead that are looked at.
+        ConfigError: the game has no boxers, or the horizon is shorter than the frames ahead that are looked at.
     """
+    if game != GAME:
+        raise ConfigError(
+            f"--game is {game!r}: this study tells the boxers of {GAME} by their colours, leave out --game"
+        )
     if scale.horizon < POINTS[-1]:
         raise ConfigError(f"--horizon is {scale.horizon}: use at least {POINTS[-1]} for this study")
 
@@ -59,6 +63,7 @@ def run(folder: StudyFolder) -> dict[str, Any]:
     n = kind.denoiser.context_length
     training, games = record(folder, n)
     context, truth, actions = moments(games, n)
+    measure(truth, truth, len(games.frames))  # frames that show no boxer are refused before anything takes long
 
     def name(seed: int, num_steps: int) -> str:
         return f"seed{seed}-steps{num_steps}"
@@ -103,19 +108,14 @@ def moments(
     return frames[:, :n], frames[:, n:], actions
 
 
-def brightness(frames: UInt8[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape"]:
-    """Luma in grey levels."""
-    return frames @ np.array(LUMA)
-
-
 def boxers(frames: UInt8[np.ndarray, "s h w 3"]) -> dict[str, Bool[np.ndarray, "s h w"]]:
     """Where each boxer is: the ring's dark and its bright pixels."""
     height, width = frames.shape[1:3]
     (top, bottom), (left, right) = RING
     inside = np.zeros((height, width), bool)
     inside[round(top * height) : round(bottom * height), round(left * width) : round(right * width)] = True
-    luma = brightness(frames)
-    return {"opponent": inside & (luma < DARK), "player": inside & (luma > BRIGHT)}
+    light = luma(frames)
+    return {"opponent": inside & (light < DARK), "player": inside & (light > BRIGHT)}
 
 
 def surroundings(frames: UInt8[np.ndarray, "s h w 3"]) -> dict[str, Bool[np.ndarray, "s h w"]]:
@@ -132,8 +132,8 @@ def _grow(mask: Bool[np.ndarray, "s h w"]) -> Bool[np.ndarray, "s h w"]:
 
 
 def edges(frames: UInt8[np.ndarray, "s h w 3"]) -> Float[np.ndarray, "s h w"]:
-    """Length of the gradient of brightness, by central differences, in grey levels a pixel."""
-    down, right = np.gradient(brightness(frames), axis=(1, 2))
+    """Length of the luma's gradient, by central differences, in grey levels a pixel."""
+    down, right = np.gradient(luma(frames), axis=(1, 2))
     return np.hypot(down, right)
 
 
@@ -171,7 +171,7 @@ def compare(parts: dict[int, list[dict[str, Any]]]) -> dict[str, Any]:
     """
 
     def estimate(values: np.ndarray) -> dict[str, float]:
-        return bootstrap_seeds(values, np.random.default_rng(0))._asdict()
+        return bootstrap_seeds(values, np.random.default_rng(0), same_games=True)._asdict()
 
     values = {
         (num_steps, name): np.array([row[name] for row in rows])

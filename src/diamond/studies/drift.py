@@ -67,5 +67,5 @@ def to_json(drift: Drift) -> dict[str, Any]:
 
 def curve(values: Float[np.ndarray, "seeds s p"]) -> dict[str, list[float]]:
     """Mean and interval over seeds and games at each point."""
-    estimates = bootstrap_seed_curves(values, np.random.default_rng(0))
+    estimates = bootstrap_seed_curves(values, np.random.default_rng(0), same_games=True)
     return {part: [round(getattr(estimate, part), 3) for estimate in estimates] for part in ("mean", "low", "high")}

@@ -102,7 +102,9 @@ def compare(
         }
         curves = {name: {str(n): drift.curve(values[name, n]) for n in NUM_STEPS} for name in KINDS}
         excess = {
-            str(n): bootstrap_seeds((values["DDPM", n] - values["EDM", n])[..., -1], np.random.default_rng(0))._asdict()
+            str(n): bootstrap_seeds(
+                (values["DDPM", n] - values["EDM", n])[..., -1], np.random.default_rng(0), same_games=True
+            )._asdict()
             for n in NUM_STEPS
         }
         results[measure] = {"curves": curves, "excess": excess}

@@ -46,6 +46,8 @@ def run_study(name: str, game: str | None, scale: Scale, out: Path | None, say: 
         EnvError: there is no such game.
     """
     game = STUDIES[name][0] if game is None else game
+    if scale.agents and name != "denoising-steps":
+        raise ConfigError(f"--agents is given to {name}: only denoising-steps trains agents")
     make_atari_games(scale.env(game), 1)  # what cannot be studied is told before there is a folder
     REQUIREMENTS.get(name, lambda game, scale: None)(game, scale)
     path = Path("runs") / f"{name}-{game}" if out is None else out

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 
 from diamond.config import SamplerConfig
-from diamond.evaluation.fidelity import MOVED, Predict, moved_error, open_loop
+from diamond.evaluation.fidelity import Predict, differs, moved_error, open_loop
 from diamond.evaluation.image_metrics import mean_error
 from diamond.evaluation.statistics import bootstrap_seeds
 from diamond.studies.drift import curve
@@ -106,7 +106,7 @@ def measure(
     found: dict[str, list[np.ndarray]] = {name: [] for name in MEASURES}
     for point in (point for point in POINTS if point <= horizon):
         truth, dream = frames[:, n + point - 1], dreamed[:, point - 1]
-        moved = (np.abs(truth.astype(int) - frames[:, n - 1]) > MOVED).any(axis=-1)
+        moved = differs(truth, frames[:, n - 1])
         moved |= ~moved.any(axis=(1, 2), keepdims=True)  # where nothing moved, all pixels count
         found["moved"].append(moved_error(dream, truth, moved).reshape(count, -1).mean(axis=1))
         found["all"].append(mean_error(dream, truth).reshape(count, -1).mean(axis=1))
@@ -126,7 +126,8 @@ def compare(parts: dict[Choice, list[dict[str, Any]]], points: list[int]) -> dic
         results[name] = {
             "curves": {choice.name: curve(found) for choice, found in values.items()},
             "saved": {
-                choice.name: bootstrap_seeds(gain, np.random.default_rng(0))._asdict() for choice, gain in saved.items()
+                choice.name: bootstrap_seeds(gain, np.random.default_rng(0), same_games=True)._asdict()
+                for choice, gain in saved.items()
             },
         }
     return results

@@ -167,16 +167,16 @@ def _save(path: Path, network: DenoiserNetwork, learner: Learner, streams: _Stre
 
 
 def _restore(path: Path, network: DenoiserNetwork, learner: Learner, streams: _Streams) -> None:
-    try:
-        # Copied to where PyTorch would put them: on other memory boundaries, sums differ in their last bits.
-        state = {name: tensor.clone() for name, tensor in safetensors.torch.load_file(path).items()}
-    except (safetensors.SafetensorError, OSError) as error:
-        raise DataError(f"{path} cannot be read ({error}): remove it, and its training starts anew") from error
-
     def part(prefix: str) -> dict[str, Tensor]:
         return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
-    network.load_state_dict(part("network."))
-    learner.load_state_dict(part("learner."))
-    streams.batches.set_state(state["batches"])
-    streams.noise.set_state(state["noise"])
+    try:
+        # Copied to where PyTorch would put them: on other memory boundaries, sums differ in their last bits.
+        state = {name: tensor.clone() for name, tensor in safetensors.torch.load_file(path).items()}
+        network.load_state_dict(part("network."))
+        learner.load_state_dict(part("learner."))
+        streams.batches.set_state(state["batches"])
+        streams.noise.set_state(state["noise"])
+    except (safetensors.SafetensorError, OSError, KeyError, RuntimeError) as error:  # the latter where it holds others
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path} cannot be read ({reason}): remove it, and its training starts anew") from error

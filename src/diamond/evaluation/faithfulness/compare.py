@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 
 from diamond.evaluation.faithfulness.games import FEWEST_GAMES
-from diamond.evaluation.fidelity import MOVED, moved_error
+from diamond.evaluation.fidelity import differs, moved_error
 from diamond.evaluation.image_metrics import brightness, mean_error, psnr, saturation, sharpness, ssim
 from diamond.evaluation.statistics import bootstrap_mean
 
@@ -51,12 +51,6 @@ def error_where_moved(frames: Frames, truth: Frames, before: Frames) -> Float[np
     errors = np.full(len(frames), np.nan)
     errors[something] = moved_error(frames[something], truth[something], moved[something])
     return errors
-
-
-def differs(frames: UInt8[np.ndarray, "*n h w 3"], others: UInt8[np.ndarray, "*n h w 3"]) -> Bool[np.ndarray, "*n h w"]:
-    """Where a colour differs by more than `MOVED` grey levels."""
-    # Of unsigned numbers the larger less the smaller: no wider type is needed.
-    return (np.maximum(frames, others) - np.minimum(frames, others) > MOVED).any(axis=-1)
 
 
 def over_games(values: Float[np.ndarray, "g"], seed: int) -> Number | None:

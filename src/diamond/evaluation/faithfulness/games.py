@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,12 @@ def contexts_of(game: RealGame, context_length: int) -> list[int]:
     return [t for t in range(first, game.num_steps) if not game.ended[t - first : t].any()]
 
 
+def episodes_of(game: RealGame) -> list[tuple[int, int]]:
+    """First step and end of each episode that training would keep of a game: one, or one a life."""
+    cuts = [0, *(np.flatnonzero(game.ended[:-1]) + 1).tolist(), game.num_steps]
+    return list(pairwise(cuts))
+
+
 def recorded_games(
     folder: Path, game: str, num_actions: int, shape: tuple[int, int, int], context_length: int
 ) -> tuple[RealGame, ...]:
@@ -179,7 +186,11 @@ def digest(frames: UInt8[np.ndarray, "frames h w 3"], actions: Int64[np.ndarray,
 
 
 def with_familiar(games: GameSet, known: Collection[bytes]) -> GameSet:
-    """The same games, with how many of them are equal to one whose `digest` is known."""
+    """The same games, with how many of them are known: each of their episodes is equal to one whose `digest` is."""
     if not known:
         return games
-    return dataclasses.replace(games, familiar=sum(digest(game.frames, game.actions) in known for game in games.games))
+    familiar = (
+        all(digest(game.frames[a : b + 1], game.actions[a:b]) in known for a, b in episodes_of(game))
+        for game in games.games
+    )
+    return dataclasses.replace(games, familiar=sum(familiar))

@@ -81,9 +81,15 @@ def curves(
 
 
 def _between(frames: UInt8[np.ndarray, "g h w 3"]) -> Float[np.ndarray, "g"]:
-    """The mean error between each game's frame and those of all the others."""
-    others = (np.delete(frames, i, axis=0) for i in range(len(frames)))
-    return np.array([mean_error(np.broadcast_to(f, o.shape), o).mean() for f, o in zip(frames, others, strict=True)])
+    """What each game contributes to the mean error between the frames of different games, by the jackknife.
+
+    Every game is in the pairs of all others, so the errors to the others, game by game, vary half as much as their mean
+    calls for. Pseudo-values (Efron & Tibshirani 1993, chapter 11) have the same mean and the right spread.
+    """
+    count = len(frames)
+    others = (np.delete(frames, i, axis=0) for i in range(count))
+    errors = [mean_error(np.broadcast_to(f, o.shape), o).mean() for f, o in zip(frames, others, strict=True)]
+    return (2 * (count - 1) * np.array(errors) - count * np.mean(errors)) / (count - 2)
 
 
 def _end(horizons: list[int], lengths: np.ndarray) -> str:

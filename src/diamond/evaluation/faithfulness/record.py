@@ -176,7 +176,7 @@ def _actions(agent: Agent, sets: Sequence[Measured], seed_of: SeedOf) -> dict[st
 
 
 def _films(games: GameSet, dreamed: list[UInt8[np.ndarray, "_ h w 3"]], n: int) -> list[Film]:
-    """The game with the median error and the one with the largest, of those that last longest."""
+    """The game with the median error and the one with the largest, each over all that was dreamed of it."""
     lengths = [len(frames) for frames in dreamed]
     if not any(lengths):
         return []

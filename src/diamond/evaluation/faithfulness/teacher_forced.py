@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 
 from diamond.evaluation.faithfulness.compare import Distance, by_game, compare, error_where_moved, over_games
-from diamond.evaluation.faithfulness.games import GameSet, RealGame, contexts_of
+from diamond.evaluation.faithfulness.games import GameSet, RealGame, contexts_of, episodes_of
 from diamond.evaluation.fidelity import Predict
 from diamond.frames import to_network, to_stored
 from diamond.imagination.dream import WorldModel
@@ -90,7 +90,6 @@ def judge(
 
 def _stretches(game: RealGame) -> Iterator[tuple[int, int]]:
     """Pieces of a game that no life is lost inside, none too long."""
-    cuts = [0, *(np.flatnonzero(game.ended[:-1]) + 1).tolist(), game.num_steps]
-    for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+    for first, last in episodes_of(game):
         for start in range(first, last, TRANSITIONS):
             yield start, min(last, start + TRANSITIONS)

@@ -316,7 +316,8 @@ def _features(record: dict[str, Any]) -> Html | None:
             f"Fréchet distance between real and dreamed {first['takes']} in the features of ",
             tag("code", first["file"]),
             ". Not comparable with published numbers unless the file holds the published network. Few samples make it "
-            "too large: compare it with the distance between two halves of the real games.",
+            "too large. The distance between two halves of the real games, beside it, has half as many, which alone "
+            "makes it larger.",
         ),
         table(["Games", first["takes"].capitalize(), "Dream to real", "Real to real"], rows, [1, 2, 3], narrow=True),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from diamond.errors import DataError
 from diamond.studies.consistency.detectors import SIZE
@@ -41,15 +41,17 @@ def read_frames(path: Path) -> UInt8[np.ndarray, "t 64 64 3"]:
 
 def _array(path: Path) -> np.ndarray:
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
+        with open(path, "rb") as file:  # np.load leaves it open where it fails
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
             name = loaded.files[0] if len(loaded.files) == 1 else ARRAY
             if name not in loaded.files:
                 raise DataError(f"{path}: holds {', '.join(loaded.files)}, but no array {ARRAY!r}; rename one of them")
             return loaded[name]
-    except (OSError, ValueError, EOFError) as reason:
+    except DataError:
+        raise
+    except Exception as reason:  # on damaged bytes the zip and npy parsers raise nearly everything
         raise DataError(f"{path}: cannot be read ({reason}); save the frames anew with numpy.save") from reason
 
 
@@ -62,7 +64,7 @@ def _pictures(folder: Path) -> np.ndarray:
         try:
             with Image.open(file) as picture:
                 pictures.append(np.asarray(picture.convert("RGB")))
-        except (OSError, UnidentifiedImageError) as reason:
+        except Exception as reason:  # damaged bytes raise more than OSError: SyntaxError, struct.error, zlib.error
             raise DataError(f"{file}: cannot be read as a picture ({reason}); write it again") from reason
         if pictures[-1].shape != pictures[0].shape:
             raise DataError(f"{file}: {pictures[-1].shape} differs from {files[0].name}, {pictures[0].shape}")

@@ -89,7 +89,7 @@ def lane_rows(top: int, height: int) -> slice:
 
 # Asterix -------------------------------------------------------------------------------------------------------------
 
-ASTERIX_LANES, ASTERIX_TOP, ASTERIX_PITCH, ASTERIX_HEIGHT = 8, 26, 16, 11
+ASTERIX_LANES, ASTERIX_PITCH = 8, 16
 """Eight lanes; sprites of 11 screen rows from row 26 on, a lane every 16 rows."""
 _LINE_TOP, _LINE_HEIGHT = 23, 2  # the blue lines between lanes
 _YELLOW = (187, 187, 53)  # the player; of everything on a lane only it has less blue than green

@@ -20,6 +20,8 @@ from diamond.studies.consistency.events import measure
 from diamond.studies.consistency.wall import draw_wall, read_wall
 
 _CONTEXT, _LASTS = 4, 3  # frames before the fault, and how many show it
+SHORTEST = _CONTEXT + _LASTS + 1
+"""Frames that a clip needs at least."""
 _HALF = 3  # columns to each side of an object's centre that hold all of it
 
 FAULTS = {
@@ -34,7 +36,7 @@ def sensitivity(
 ) -> dict[str, Any]:
     """Of `count` faults of each kind, planted at random into clips of real frames, how many were found.
 
-    The result can be written as JSON. Clips need at least 8 frames.
+    The result can be written as JSON. Clips need at least `SHORTEST` frames.
     """
     result: dict[str, Any] = {}
     for fault in FAULTS[game]:

@@ -16,7 +16,7 @@ from diamond.evaluation.video import strip_png
 from diamond.studies import drift
 from diamond.studies.consistency.detectors import SIZE
 from diamond.studies.consistency.events import GAMES, measure, merge
-from diamond.studies.consistency.planted import sensitivity
+from diamond.studies.consistency.planted import SHORTEST, sensitivity
 from diamond.studies.consistency.proof import prove
 from diamond.studies.folder import StudyFolder, estimate_text
 from diamond.studies.scale import Scale
@@ -36,12 +36,16 @@ def require(game: str, scale: Scale) -> None:
     """Refuse what cannot be studied.
 
     Raises:
-        ConfigError: there are no detectors for this game or this size of frames.
+        ConfigError: there are no detectors for this game or this size of frames, or clips are too short for faults.
     """
     if game not in GAMES:
         raise ConfigError(f"--game is {game!r}: objects are told in {', '.join(GAMES)}")
     if scale.size != SIZE:
         raise ConfigError(f"--size is {scale.size}: objects are told in frames of {SIZE}x{SIZE} pixels")
+    if scale.horizon < SHORTEST:
+        raise ConfigError(
+            f"--horizon is {scale.horizon}: use at least {SHORTEST}, faults are planted into so many frames"
+        )
 
 
 def run(folder: StudyFolder) -> dict[str, Any]:
@@ -93,7 +97,8 @@ def compare(real: list[dict[str, Any]], dreams: list[list[dict[str, Any]]]) -> d
             "dream": np.array([[_rate(clip, name) for clip in clips] for clips in dreams]),
         }
         results["rates"][name] = {
-            where: bootstrap_seeds(values, np.random.default_rng(0))._asdict() for where, values in rates.items()
+            where: bootstrap_seeds(values, np.random.default_rng(0), same_games=True)._asdict()
+            for where, values in rates.items()
         }
     return results
 
