@@ -18,9 +18,9 @@ from diamond import api
 from diamond.agent import Agent
 from diamond.data.episodes import EpisodeFolder
 from diamond.errors import ConfigError, DataError, DeviceError, RunError
-from diamond.evaluation.faithfulness.instruments import Instruments
-from diamond.evaluation.faithfulness.plan import Plan
-from diamond.evaluation.fidelity import HORIZONS
+from diamond.evaluation.fidelity.instruments import Instruments
+from diamond.evaluation.fidelity.plan import Plan
+from diamond.evaluation.fidelity.segments import HORIZONS
 from diamond.frames import to_stored
 from diamond.training.checkpoint import open_checkpoint
 from diamond.training.run_folder import RunFolder
@@ -348,7 +348,7 @@ def test_games_of_others_are_measured_too(run: Path, copied: Path, tmp_path: Pat
     shutil.copytree(others, tmp_path / "copy")
     for index in EpisodeFolder(others).indices():
         shutil.copy(others / f"{index:06d}.npz", copied / "episodes")
-    with pytest.raises(DataError, match="holds only games that .* was trained on: give other games"):
+    with pytest.raises(DataError, match="0 games of more than .*trained on left out: record at least 10"):
         api.measure_fidelity(copied, Plan(), data=tmp_path / "copy")
 
 

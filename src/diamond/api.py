@@ -23,19 +23,12 @@ from diamond.data.replay import Replay
 from diamond.envs import make_env
 from diamond.errors import ConfigError, DataError, RunError
 from diamond.evaluation.baselines import evaluation_record, measure_baselines
-from diamond.evaluation.faithfulness.games import digest, with_familiar
-from diamond.evaluation.faithfulness.instruments import Instruments
-from diamond.evaluation.faithfulness.plan import Plan, fresh_sets, record_facts, recorded_set
-from diamond.evaluation.faithfulness.record import Progress, measure
-from diamond.evaluation.fidelity import (
-    HORIZONS,
-    Recording,
-    dream_errors,
-    held_out_segments,
-    open_loop,
-    predictor,
-    record,
-)
+from diamond.evaluation.fidelity.dreaming import open_loop, predictor
+from diamond.evaluation.fidelity.games import digest, with_familiar
+from diamond.evaluation.fidelity.instruments import Instruments
+from diamond.evaluation.fidelity.measure import Progress, measure
+from diamond.evaluation.fidelity.plan import Plan, fresh_sets, record_facts, recorded_set
+from diamond.evaluation.fidelity.segments import HORIZONS, Recording, dream_errors, held_out_segments, record
 from diamond.evaluation.policies import Mode, NetworkPolicy, RandomPolicy
 from diamond.evaluation.scores import GameScores, evaluate_agent, summarise
 from diamond.files import write_bytes, write_json
@@ -298,7 +291,7 @@ def measure_fidelity(
         RunError, DeviceError, EnvError, DiskError: see `load`, `make_env` and `write_json`.
     """
     # Plots are only needed here, and slow to import.
-    from diamond.evaluation.faithfulness.folder import require_own, write_result
+    from diamond.evaluation.fidelity.folder import require_own, write_result
 
     run = None if hub.is_name(path) or Path(path).is_file() else RunFolder.open(Path(path))
     if out is None:
@@ -316,23 +309,20 @@ def measure_fidelity(
     def seed_of(*names: str) -> int:
         return derive_seed(plan.seed, "fidelity", *names) % 2**31
 
+    known = set() if run is None else _known_games(run)
     if data is None:
         sets = fresh_sets(agent, plan, seed_of, progress)
+        sets = [replace(one, games=with_familiar(one.games, known)) for one in sets]
     else:
         _require_held_out(run, agent, data)
-        sets = recorded_set(agent, data, plan, seed_of)
-    if run is not None:
-        known = _known_games(run)
-        sets = [replace(one, games=with_familiar(one.games, known)) for one in sets]
-        if data is not None and all(one.games.familiar == len(one.games.games) for one in sets):
-            raise DataError(f"--data {data} holds only games that {run.path} was trained on: give other games")
+        sets = recorded_set(agent, data, plan, seed_of, known)
     result = measure(agent, sets, instruments, seed_of, progress)
     facts = {
         "run": str(path),
         "checkpoint": None if run is None else which,
         "data": None if data is None else str(data),
     }
-    result.record = {**record_facts(agent, plan), **facts, **result.record}
+    result.record = {**record_facts(agent, plan, fresh=data is None), **facts, **result.record}
     return result.record, write_result(out, result)
 
 

@@ -100,9 +100,9 @@ def dream(args: Dream) -> None:
 def fidelity(args: Fidelity) -> None:
     """How far a dream can be trusted."""
     from diamond import api
-    from diamond.evaluation.faithfulness.instruments import Instruments
-    from diamond.evaluation.faithfulness.plan import Plan
-    from diamond.evaluation.faithfulness.summary import summary
+    from diamond.evaluation.fidelity.instruments import Instruments
+    from diamond.evaluation.fidelity.plan import Plan
+    from diamond.evaluation.fidelity.summary import summary
     from diamond.training.progress import Progress
     from diamond.training.run_folder import newest_run
 

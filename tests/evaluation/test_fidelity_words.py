@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from diamond.evaluation.faithfulness.summary import summary
+from diamond.evaluation.fidelity.summary import summary
 from diamond.evaluation.report.fidelity_words import lead, tiles
 
 

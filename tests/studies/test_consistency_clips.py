@@ -39,12 +39,16 @@ def test_what_holds_no_frames_is_named(tmp_path):
     (tmp_path / "mixed").mkdir()
     for t, frame in enumerate((FRAMES[0], FRAMES[0, :32])):
         Image.fromarray(frame).save(tmp_path / "mixed" / f"{t}.png")
+    (tmp_path / "counted").mkdir()
+    for t in (2, 10):
+        Image.fromarray(FRAMES[0]).save(tmp_path / "counted" / f"{t}.png")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "0.png").write_bytes(b"no picture")
     for name, message in (
         ("two.npz", "holds a, b, but no array 'frames'"),
         ("empty", "no PNG pictures"),
         ("mixed", "1.png: .* differs from 0.png"),
+        ("counted", "names differ in length"),
         ("broken", "0.png: cannot be read as a picture"),
         ("missing.npy", "cannot be read"),
         ("film.mp4", "read from a .npy or .npz file or a folder"),

@@ -6,7 +6,7 @@ Units  frames are uint8; differences, brightness, saturation and sharpness are i
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, UInt8
+from jaxtyping import Bool, Float, Float64, UInt8
 from torch import Tensor
 
 from diamond.errors import DataError
@@ -16,6 +16,8 @@ SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 """Size and standard deviation, in pixels, of the Gaussian window in which SSIM compares."""
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in brightness (ITU-R BT.601)."""
+MOVED = 8
+"""A pixel has moved if a colour of it changed by more than this many grey levels."""
 _STABLE = ((0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2)  # c1 and c2 of Wang et al., from their K1 and K2
 _CHUNK = 1 << 20  # values held as floats at once, 8 MiB for each temporary array
 
@@ -145,3 +147,17 @@ def nearest_distance(
             sums = torch.cdist(rows(frames[low : low + step]), block, p=1).amin(dim=1).double().numpy()
             nearest[low : low + step] = np.minimum(nearest[low : low + step], sums / values)
     return nearest
+
+
+def differs(frames: UInt8[np.ndarray, "*n h w 3"], others: UInt8[np.ndarray, "*n h w 3"]) -> Bool[np.ndarray, "*n h w"]:
+    """Where a colour differs by more than `MOVED` grey levels."""
+    # Of unsigned numbers the larger less the smaller: no wider type is needed.
+    return (np.maximum(frames, others) - np.minimum(frames, others) > MOVED).any(axis=-1)
+
+
+def moved_error(
+    frames: UInt8[np.ndarray, "n h w 3"], truth: UInt8[np.ndarray, "n h w 3"], moved: np.ndarray
+) -> Float[np.ndarray, "n"]:
+    """Mean absolute difference over the pixels of `moved` (n, h, w)."""
+    difference = np.abs(frames.astype(float) - truth).mean(axis=-1)
+    return (difference * moved).sum(axis=(1, 2)) / moved.sum(axis=(1, 2))

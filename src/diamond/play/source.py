@@ -13,7 +13,7 @@ from diamond.agent import Agent
 from diamond.config import EnvConfig
 from diamond.envs import RealEnv, make_env
 from diamond.errors import ConfigError, DataError, DiamondError, RunError
-from diamond.evaluation.fidelity import held_out_segments
+from diamond.evaluation.fidelity.segments import held_out_segments
 from diamond.frames import to_stored
 from diamond.play.worlds import Past
 from diamond.training.run_folder import newest_run

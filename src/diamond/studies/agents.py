@@ -34,7 +34,12 @@ def agent_scores(folder: StudyFolder) -> dict[str, Any]:
 
 def _returns(folder: StudyFolder, seed: int, num_steps: int) -> list[float]:
     path, base = folder.path / "agents" / f"seed{seed}-steps{num_steps}", laptop()
-    config = dataclasses.replace(base, seed=seed, sampler=dataclasses.replace(base.sampler, num_steps=num_steps))
+    config = dataclasses.replace(
+        base,
+        seed=seed,
+        sampler=dataclasses.replace(base.sampler, num_steps=num_steps),
+        compute=dataclasses.replace(base.compute, device=folder.scale.device, threads=folder.scale.threads),
+    )
     if not (path / "evaluation.json").is_file():
         resume = (path / "run.json").is_file()
         api.finish(train(config, path, resume, Progress()), folder.say)

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from diamond.errors import ConfigError, DataError
-from diamond.evaluation.fidelity import open_loop
+from diamond.evaluation.fidelity.dreaming import open_loop
 from diamond.evaluation.image_metrics import luma
 from diamond.evaluation.statistics import bootstrap_seeds
 from diamond.evaluation.video import strip_png

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from diamond.evaluation.fidelity import Predict, open_loop
+from diamond.evaluation.fidelity.dreaming import Predict, open_loop
 from diamond.evaluation.image_metrics import mean_error, nearest_distance
 from diamond.evaluation.statistics import bootstrap_seed_curves
 from diamond.studies.static_data import HeldOutGames

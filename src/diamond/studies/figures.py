@@ -44,11 +44,11 @@ def panels_png(panels: Sequence[Panel], x_label: str, y_label: str, logarithmic_
                 axes.fill_between(curve.x, curve.low, curve.high, color=colours[curve.name], alpha=0.2, linewidth=0)
         axes.set_title(panel.title, fontsize=10)
         axes.grid(alpha=0.3)
-        axes.set_ylim(bottom=0)
         if logarithmic_x:
             axes.set_xscale("log")
         if place == 0:
             axes.set_ylabel(y_label)
+    figure.axes[0].set_ylim(bottom=0)  # of all panels, once everything is drawn
     figure.supxlabel(x_label, fontsize=10)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=max(3, len(panels)), frameon=False)

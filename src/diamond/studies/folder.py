@@ -52,7 +52,7 @@ class StudyFolder:
         elif (before := read_json(facts)) != settings:
             changes = [key for key in ("study", "game") if before.get(key) != settings[key]]
             old = before.get("scale", {})
-            changes += [key for key, value in chosen.items() if old.get(key) != value]
+            changes += [key for key in {**old, **chosen} if old.get(key) != chosen.get(key)]
             raise ConfigError(f"{path} holds a study with another {', '.join(changes)}: choose another --out")
         return cls(path, game, scale, device, say)
 

@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Float
 
 from diamond.config import SamplerConfig
-from diamond.evaluation.fidelity import Predict, differs, moved_error, open_loop
-from diamond.evaluation.image_metrics import mean_error
+from diamond.evaluation.fidelity.dreaming import Predict, open_loop
+from diamond.evaluation.image_metrics import differs, mean_error, moved_error
 from diamond.evaluation.statistics import bootstrap_seeds
 from diamond.studies.drift import curve
 from diamond.studies.figures import Curve, Panel, panels_png

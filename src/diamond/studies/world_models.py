@@ -20,7 +20,7 @@ from diamond.diffusion.ddpm import DDPMConfig, ddpm_loss, ddpm_sample, noise_to_
 from diamond.diffusion.edm import denoising_loss, draw_training_noise
 from diamond.diffusion.samplers import denoising_trajectory
 from diamond.errors import DataError
-from diamond.evaluation.fidelity import Predict
+from diamond.evaluation.fidelity.dreaming import Predict
 from diamond.files import write_bytes
 from diamond.frames import to_pixel_grid
 from diamond.networks.unet import DenoiserNetwork

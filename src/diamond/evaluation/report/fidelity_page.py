@@ -3,8 +3,8 @@
 import base64
 from typing import Any
 
-from diamond.evaluation.faithfulness.games import FEWEST_GAMES
-from diamond.evaluation.faithfulness.record import FILM_COLUMNS, Film, Result
+from diamond.evaluation.fidelity.games import FEWEST_GAMES
+from diamond.evaluation.fidelity.measure import FILM_COLUMNS, Film, Result
 from diamond.evaluation.report.charts import DASHED, DOTTED, Series, line_chart
 from diamond.evaluation.report.fidelity_words import DEFINITIONS, lead, percent, tiles
 from diamond.evaluation.report.page import (

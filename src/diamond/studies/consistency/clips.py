@@ -59,6 +59,9 @@ def _pictures(folder: Path) -> np.ndarray:
     files = sorted(folder.glob("*.png"))
     if not files:
         raise DataError(f"{folder}: no PNG pictures (*.png) in it; write one a frame, named in their order")
+    lengths = {len(file.name) for file in files}
+    if len(lengths) > 1:  # 10.png would come before 2.png
+        raise DataError(f"{folder}: names differ in length, which hides their order; number them from 0001.png up")
     pictures = []
     for file in files:
         try:

@@ -78,7 +78,8 @@ def prove(game: str, seeds: Sequence[int], steps: int) -> dict[str, Any]:
 
 
 Counts = Counter[tuple[str, str]]
-"""How often each (class, outcome) happened: seen, missed, invented; each but the first also `_unsettled`."""
+"""How often each (class, outcome) happened: seen, missed, invented, the latter two also `_unsettled`; seen_covered and
+covered, whether or not an object that something stands before was seen."""
 
 
 def _shares(kind: str, counts: Sequence[Counts]) -> dict[str, Any]:
@@ -88,15 +89,21 @@ def _shares(kind: str, counts: Sequence[Counts]) -> dict[str, Any]:
         for suffix, errors in (("", (error,)), ("_strict", (error, f"{error}_unsettled"))):
             values = []
             for count in counts:
-                right, wrong = count[kind, "seen"], sum(count[kind, which] for which in errors)
+                right, wrong = _right(count, kind, name), sum(count[kind, which] for which in errors)
                 if right + wrong:
                     values.append(right / (right + wrong))
             if values:
                 estimate = bootstrap_mean(np.array(values), np.random.default_rng(0))
                 wrong = sum(total[which] for which in errors)
-                pooled = total["seen"] / (total["seen"] + wrong)
+                right = sum(_right(count, kind, name) for count in counts)
+                pooled = right / (right + wrong)
                 result[name + suffix] = {"pooled": pooled, **estimate._asdict()}
     return result
+
+
+def _right(count: Counts, kind: str, name: str) -> int:
+    """What was seen rightly; of objects that are partly covered, only precision asks."""
+    return count[kind, "seen"] + (count[kind, "seen_covered"] if name == "precision" else 0)
 
 
 def _compare(game: str, played: Played) -> Counts:
@@ -119,7 +126,7 @@ def compare_scene(counts: Counts, scene: Scene, before: Sequence[Truth], after: 
         found = min((seen for seen in free if _is(seen, truth)), key=lambda seen: abs(seen.x - truth.x), default=None)
         if found is not None:
             free.remove(found)
-            counts[truth.kind, "seen"] += 1
+            counts[truth.kind, "seen" if truth.whole else "seen_covered"] += 1
         elif not truth.whole:
             counts[truth.kind, "covered"] += 1
         else:

@@ -96,6 +96,7 @@ def compare(real: list[dict[str, Any]], dreams: list[list[dict[str, Any]]]) -> d
             "real": np.array([[_rate(clip, name) for clip in real]]),
             "dream": np.array([[_rate(clip, name) for clip in clips] for clips in dreams]),
         }
+        rates["excess"] = rates["dream"] - rates["real"]  # on the same games
         results["rates"][name] = {
             where: bootstrap_seeds(values, np.random.default_rng(0), same_games=True)._asdict()
             for where, values in rates.items()

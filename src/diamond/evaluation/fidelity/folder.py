@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from diamond.errors import ConfigError
-from diamond.evaluation.faithfulness.record import KIND, Result
+from diamond.evaluation.fidelity.measure import KIND, Result
 from diamond.evaluation.report.fidelity_page import render
 from diamond.files import write_bytes, write_json
 
@@ -45,6 +45,7 @@ def write_result(folder: Path, result: Result) -> Path:
         DiskError: the disk refuses the write.
     """
     require_own(folder)
-    write_json(folder / RECORD, result.record)
-    write_bytes(folder / PAGE, render(result).encode("utf-8"))
+    page = render(result).encode("utf-8")
+    write_json(folder / RECORD, result.record)  # first, as it tells whose folder this is
+    write_bytes(folder / PAGE, page)
     return folder / PAGE

@@ -78,7 +78,8 @@ def play_whole(env: RealEnv, policy: Policy, seed: int) -> tuple[RealGame, ...]:
             seen[i].append(info["final_obs"][i].copy())
             taken[i].append((int(actions[i]), float(rewards[i]), bool(terminated[i])))
         over = info["game_over"]
-        cut |= running & over & truncated
+        out_of_time = np.array([len(steps) >= env.max_episode_steps for steps in taken])
+        cut |= running & over & (truncated | out_of_time)
         running &= ~over
         policy.reset(over)
     return tuple(_game(*parts) for parts in zip(seen, taken, cut.tolist(), strict=True))
@@ -145,9 +146,14 @@ def episodes_of(game: RealGame) -> list[tuple[int, int]]:
 
 
 def recorded_games(
-    folder: Path, game: str, num_actions: int, shape: tuple[int, int, int], context_length: int
+    folder: Path,
+    game: str,
+    num_actions: int,
+    shape: tuple[int, int, int],
+    context_length: int,
+    known: Collection[bytes] = (),
 ) -> tuple[RealGame, ...]:
-    """The games in a folder of recorded real episodes.
+    """The games in a folder of recorded real episodes, but those whose `digest` is known.
 
     Raises:
         DataError: an episode was dreamed, is of another game or frame size, or is damaged; there are too few.
@@ -165,11 +171,14 @@ def recorded_games(
             raise DataError(f"{path} was dreamed, and a dream says nothing of the real game: give --data real games")
         require_fitting(path, episode, game, num_actions, shape, f"give --data games of {game}")
         found.append(_from_episode(episode))
-    long_enough = tuple(game for game in found if game.num_steps >= context_length)
+    unknown = [game for game in found if digest(game.frames, game.actions) not in known]
+    long_enough = tuple(game for game in unknown if game.num_steps >= context_length)
     if len(long_enough) < FEWEST_GAMES:
+        seen = len(found) - len(unknown)
+        left_out = f", {seen} that the run was trained on left out" if seen else ""
         raise DataError(
-            f"--data {folder} holds {len(long_enough)} games of more than {context_length} frames: record at least "
-            f"{FEWEST_GAMES}, fewer give no interval worth the name"
+            f"--data {folder} holds {len(long_enough)} games of more than {context_length} frames{left_out}: record at "
+            f"least {FEWEST_GAMES}, fewer give no interval worth the name"
         )
     return long_enough
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from diamond.compute import parse_device
-from diamond.evaluation.faithfulness.compare import Distance
+from diamond.evaluation.fidelity.compare import Distance
 from diamond.evaluation.frechet import FeatureNetwork, features_of, frechet_distance
 from diamond.evaluation.perceptual import load_lpips
 

@@ -10,9 +10,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from diamond.evaluation.faithfulness.games import FEWEST_GAMES
-from diamond.evaluation.fidelity import differs, moved_error
-from diamond.evaluation.image_metrics import brightness, mean_error, psnr, saturation, sharpness, ssim
+from diamond.evaluation.fidelity.games import FEWEST_GAMES
+from diamond.evaluation.image_metrics import (
+    brightness,
+    differs,
+    mean_error,
+    moved_error,
+    psnr,
+    saturation,
+    sharpness,
+    ssim,
+)
 from diamond.evaluation.statistics import bootstrap_mean
 
 Frames = UInt8[np.ndarray, "n h w 3"]

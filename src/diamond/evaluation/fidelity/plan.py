@@ -3,6 +3,7 @@
 Axes   k moments | a actions
 """
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from diamond.agent import Agent
 from diamond.envs import RealEnv
 from diamond.errors import ConfigError, DataError, RunError
-from diamond.evaluation.faithfulness.games import (
+from diamond.evaluation.fidelity.games import (
     FEWEST_GAMES,
     GameSet,
     RealGame,
@@ -24,7 +25,7 @@ from diamond.evaluation.faithfulness.games import (
     real_branches,
     recorded_games,
 )
-from diamond.evaluation.faithfulness.record import FORMAT_VERSION, KIND, Measured, Progress, SeedOf
+from diamond.evaluation.fidelity.measure import FORMAT_VERSION, KIND, Measured, Progress, SeedOf
 from diamond.evaluation.policies import NetworkPolicy, Policy, RandomPolicy
 from diamond.provenance import origin
 from diamond.version import __version__
@@ -57,8 +58,9 @@ class Plan:
                 raise ConfigError(f"--{name} is {getattr(self, name)}: give at least 1")
 
 
-def record_facts(agent: Agent, plan: Plan) -> dict[str, Any]:
-    """What a record begins with: where its numbers come from."""
+def record_facts(agent: Agent, plan: Plan, fresh: bool) -> dict[str, Any]:
+    """What a record begins with: where its numbers come from; of a plan for recorded games, what it was used for."""
+    used = {name: value for name, value in asdict(plan).items() if fresh or name not in ("games", "steps")}
     return {
         "kind": KIND,
         "format": FORMAT_VERSION,
@@ -66,7 +68,7 @@ def record_facts(agent: Agent, plan: Plan) -> dict[str, Any]:
         **origin(plan.seed),
         "weights": agent.fingerprint(),
         "game": agent.config.env.name,
-        "plan": asdict(plan),
+        "plan": used,
         "context_length": agent.config.denoiser.context_length,
         "sampler": asdict(agent.config.sampler),
     }
@@ -95,14 +97,18 @@ def fresh_sets(agent: Agent, plan: Plan, seed_of: SeedOf, progress: Progress) ->
     return found
 
 
-def recorded_set(agent: Agent, folder: Path, plan: Plan, seed_of: SeedOf) -> list[Measured]:
-    """The games in a folder of recordings; the real game cannot be asked for what other actions would have done.
+def recorded_set(
+    agent: Agent, folder: Path, plan: Plan, seed_of: SeedOf, known: Collection[bytes] = ()
+) -> list[Measured]:
+    """The games in a folder of recordings but those that are `known` from training, by their `games.digest`.
+
+    The real game cannot be asked for what other actions would have done.
 
     Raises:
         DataError: see `games.recorded_games`.
     """
     env, n = agent.config.env, agent.config.denoiser.context_length
-    games = recorded_games(folder, env.name, agent.num_actions, (env.height, env.width, 3), n)
+    games = recorded_games(folder, env.name, agent.num_actions, (env.height, env.width, 3), n, known)
     found = [Measured(GameSet("recorded", games), _moments(agent, games, plan.contexts, seed_of), None)]
     _require_contexts(agent, found, "record longer games")
     return found

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from diamond.agent import Agent
 from diamond.evaluation.calibration import brier_score, precision_recall, reliability, top_class
-from diamond.evaluation.faithfulness.actions import Branches, dream_branches, sensitivity
-from diamond.evaluation.faithfulness.games import GameSet, contexts_of
-from diamond.evaluation.faithfulness.instruments import Instruments
-from diamond.evaluation.faithfulness.open_loop import curves, dream_games, real_future
-from diamond.evaluation.faithfulness.teacher_forced import judge, next_frames
-from diamond.evaluation.fidelity import Predict, predictor
+from diamond.evaluation.fidelity.actions import Branches, dream_branches, sensitivity
+from diamond.evaluation.fidelity.dreaming import Predict, predictor
+from diamond.evaluation.fidelity.games import GameSet, contexts_of
+from diamond.evaluation.fidelity.instruments import Instruments
+from diamond.evaluation.fidelity.on_its_own import curves, dream_games, real_future
+from diamond.evaluation.fidelity.one_step import judge, next_frames
 from diamond.evaluation.image_metrics import mean_error
 from diamond.evaluation.video import filmstrip_png
 from diamond.imagination.dream import WorldModel
@@ -176,7 +176,10 @@ def _actions(agent: Agent, sets: Sequence[Measured], seed_of: SeedOf) -> dict[st
 
 
 def _films(games: GameSet, dreamed: list[UInt8[np.ndarray, "_ h w 3"]], n: int) -> list[Film]:
-    """The game with the median error and the one with the largest, each over all that was dreamed of it."""
+    """The game with the median error and the one with the largest, each over all that was dreamed of it.
+
+    Long games tend to the larger errors, as dreams drift.
+    """
     lengths = [len(frames) for frames in dreamed]
     if not any(lengths):
         return []

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 
-from diamond.evaluation.faithfulness.compare import Distance, by_game, compare, error_where_moved, over_games
-from diamond.evaluation.faithfulness.games import GameSet, RealGame, contexts_of, episodes_of
-from diamond.evaluation.fidelity import Predict
+from diamond.evaluation.fidelity.compare import Distance, by_game, compare, error_where_moved, over_games
+from diamond.evaluation.fidelity.dreaming import Predict
+from diamond.evaluation.fidelity.games import GameSet, RealGame, contexts_of, episodes_of
 from diamond.frames import to_network, to_stored
 from diamond.imagination.dream import WorldModel
 

@@ -1,4 +1,4 @@
-"""How far a dream can be trusted: its pixels against real ones it was never trained on, under the same actions.
+"""The comparison at the end of training: the dream on short stretches of real games, under the same actions.
 
 The error is counted where it matters, on the pixels that moved: those that differ between the real frame h steps
 ahead and the frame that the dream started from. There, "repeat the last frame" is wrong by construction, and a dream
@@ -8,26 +8,24 @@ Axes   s segments | n context frames | t steps ahead | m = n + t | h w c image
 Units  errors are mean absolute differences in grey levels, 0 to 255
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
-from jaxtyping import Bool, Float, Int64, UInt8
-from torch import Tensor
+from jaxtyping import Float, Int64, UInt8
 
 from diamond.errors import DataError
+from diamond.evaluation.fidelity.dreaming import Predict, open_loop, predictor
+from diamond.evaluation.image_metrics import differs, moved_error
 from diamond.evaluation.policies import Policy
 from diamond.evaluation.statistics import bootstrap_mean
-from diamond.frames import slide, to_network, to_stored
-from diamond.imagination.dream import WorldModel, draw_noise, next_frame
+from diamond.imagination.dream import WorldModel
 
 HORIZONS = (1, 5, 15)
 """Steps ahead at which errors are reported."""
-MOVED = 8
-"""A pixel has moved if a colour of it changed by more than this many grey levels."""
 
 
 @dataclass(frozen=True)
@@ -95,54 +93,6 @@ def _shares(total: int, parts: int) -> list[int]:
     return [total // parts + (part < total % parts) for part in range(parts)]
 
 
-Predict = Callable[[Tensor, Tensor], Tensor]
-"""(last n frames (b n c h w), the actions taken in them (b n)) -> the next frame (b c h w), on the pixel grid."""
-
-
-def predictor(world: WorldModel, generator: torch.Generator) -> Predict:
-    """The dream's next frame, its noise drawn from `generator`."""
-
-    def predict(frames: Tensor, actions: Tensor) -> Tensor:
-        return next_frame(world, frames, actions, draw_noise(frames[:, -1].shape, world.sampler_cfg, generator))
-
-    return predict
-
-
-@torch.no_grad()
-def dream_on(
-    predict: Predict,
-    context: UInt8[np.ndarray, "s n h w 3"],
-    actions: Sequence[Int64[np.ndarray, "_"]],
-    device: torch.device,
-) -> Iterator[UInt8[np.ndarray, "alive h w 3"]]:
-    """Dream on from real context frames under given actions, never looking at reality again, a step at a time.
-
-    Dreams may differ in length, the longest come first: each goes on while its actions (n - 1 + t) last, and what is
-    yielded are the frames of those that still do.
-    """
-    frames = to_network(torch.from_numpy(context).to(device))
-    n = frames.shape[1]
-    moves = torch.zeros(len(actions), len(actions[0]), dtype=torch.long)
-    for row, taken in zip(moves, actions, strict=True):
-        row[: len(taken)] = torch.from_numpy(taken)
-    moves = moves.to(device)
-    for t in range(moves.shape[1] - n + 1):
-        alive = sum(len(taken) >= n + t for taken in actions)
-        frame = predict(frames[:alive], moves[:alive, t : t + n])
-        frames = slide(frames[:alive], frame)
-        yield to_stored(frame).cpu().numpy()
-
-
-def open_loop(
-    predict: Predict,
-    context: UInt8[np.ndarray, "s n h w 3"],
-    actions: Int64[np.ndarray, "s moves"],
-    device: torch.device,
-) -> UInt8[np.ndarray, "s t h w 3"]:
-    """The frames of dreams of one length; see `dream_on`."""
-    return np.stack(list(dream_on(predict, context, list(actions), device)), axis=1)
-
-
 def dream_errors(
     world: WorldModel, held_out: HeldOut, seed: int, device: torch.device, horizons: tuple[int, ...] = HORIZONS
 ) -> dict[str, Any]:
@@ -189,20 +139,6 @@ def _append(curve: dict[str, list[float | None]], values: Float[np.ndarray, "n"]
     estimate = bootstrap_mean(values, np.random.default_rng(seed)) if len(values) else None
     for part, column in curve.items():
         column.append(None if estimate is None else getattr(estimate, part))
-
-
-def differs(frames: UInt8[np.ndarray, "*n h w 3"], others: UInt8[np.ndarray, "*n h w 3"]) -> Bool[np.ndarray, "*n h w"]:
-    """Where a colour differs by more than `MOVED` grey levels."""
-    # Of unsigned numbers the larger less the smaller: no wider type is needed.
-    return (np.maximum(frames, others) - np.minimum(frames, others) > MOVED).any(axis=-1)
-
-
-def moved_error(
-    frames: UInt8[np.ndarray, "s h w 3"], truth: UInt8[np.ndarray, "s h w 3"], moved: np.ndarray
-) -> Float[np.ndarray, "s"]:
-    """Mean absolute difference over the pixels of `moved` (s, h, w), for each segment."""
-    difference = np.abs(frames.astype(float) - truth).mean(axis=-1)
-    return (difference * moved).sum(axis=(1, 2)) / moved.sum(axis=(1, 2))
 
 
 def _seeded(world: WorldModel, seed: int, device: torch.device) -> Predict:

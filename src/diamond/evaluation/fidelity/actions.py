@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from jaxtyping import Int, UInt8
 
-from diamond.evaluation.faithfulness.compare import Number, by_game, over_games
-from diamond.evaluation.faithfulness.games import RealGame
-from diamond.evaluation.faithfulness.teacher_forced import batches, contexts
-from diamond.evaluation.fidelity import differs
-from diamond.evaluation.image_metrics import mean_error
+from diamond.evaluation.fidelity.compare import Number, by_game, over_games
+from diamond.evaluation.fidelity.games import RealGame
+from diamond.evaluation.fidelity.one_step import batches, contexts
+from diamond.evaluation.image_metrics import differs, mean_error
 from diamond.frames import to_network, to_stored
 from diamond.imagination.dream import WorldModel, closed, draw_noise, next_frame
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from diamond.evaluation.faithfulness.compare import Distance, compare, error_where_moved, over_games
-from diamond.evaluation.faithfulness.games import FEWEST_GAMES, GameSet, RealGame
-from diamond.evaluation.fidelity import Predict, dream_on
+from diamond.evaluation.fidelity.compare import Distance, compare, error_where_moved, over_games
+from diamond.evaluation.fidelity.dreaming import Predict, dream_on
+from diamond.evaluation.fidelity.games import FEWEST_GAMES, GameSet, RealGame
 from diamond.evaluation.image_metrics import mean_error
 
 HORIZONS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000)
