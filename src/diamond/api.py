@@ -296,7 +296,7 @@ def measure_fidelity(
     run = None if hub.is_name(path) or Path(path).is_file() else RunFolder.open(Path(path))
     if out is None:
         if run is None:
-            raise ConfigError(f"--out is missing: {path} is no folder to write in, name one")
+            raise ConfigError(f"--out is missing: {path} is no run folder, so name a folder for the result")
         out = run.path / "fidelity"
     require_own(out)
     if run is not None:

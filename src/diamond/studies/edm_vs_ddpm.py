@@ -76,7 +76,8 @@ class _Measurement:
         rows = {"real game": self.games.frames[0, [first + step for step in steps]]}
         for num_steps in NUM_STEPS:
             rows[f"{name}, n = {num_steps}"] = self.folder.kept_frames(_part_name(name, seed, num_steps))
-        return strip_png(rows, [f"+{step}" for step in steps])
+        scale = max(2, 96 // self.folder.scale.size)
+        return strip_png(rows, [f"+{step}" for step in steps], scale)
 
 
 def _part_name(kind: str, seed: int, num_steps: int) -> str:
@@ -116,7 +117,7 @@ def figure(results: dict[str, Any], measure: str) -> bytes:
     panels = []
     for n in NUM_STEPS:
         curves = [Curve(name, results["points"], **results[measure]["curves"][name][str(n)]) for name in KINDS]
-        real = Curve("real games", results["points"], results["real"][measure])
+        real = Curve("another real game", results["points"], results["real"][measure])
         panels.append(Panel(f"n = {n}", [*curves, real]))
     label = {"error": "error to the real frame", "distance": "distance to the nearest known frame"}[measure]
     return panels_png(panels, "steps ahead", f"{label}\n(grey levels)")
@@ -126,7 +127,7 @@ def summary(results: dict[str, Any]) -> list[str]:
     """What came out, in a few lines."""
     ahead = results["points"][-1]
     lines = [
-        f"error to the real frame {ahead} steps ahead, in grey levels (real games: {results['real']['error'][-1]:.1f})"
+        f"error to the real frame {ahead} steps ahead, in grey levels; another real game: {results['real']['error'][-1]:.1f}"
     ]
     for n in NUM_STEPS:
         means = {name: results["error"]["curves"][name][str(n)]["mean"][-1] for name in KINDS}

@@ -153,7 +153,8 @@ def figure(results: dict[str, Any], measure: str) -> bytes:
 
 def summary(results: dict[str, Any]) -> list[str]:
     """What came out, in a few lines."""
-    lines = [f"error on moved pixels over {results['points'][-1]} steps, less than with {results['published']} by"]
+    ahead = results["points"][-1]
+    lines = [f"error on moved pixels over {ahead} steps, saved against {results['published']}; positive is better"]
     for name, saved in results["moved"]["saved"].items():
         lines.append(f"{name:32} {estimate_text(saved)}")
     return lines

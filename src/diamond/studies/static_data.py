@@ -59,7 +59,7 @@ def record(folder: StudyFolder, context_length: int) -> tuple[TrainingGames, Hel
     """
     scale, cfg = folder.scale, folder.scale.env(folder.game)
     folder.say(
-        f"recording {scale.data_steps} real steps of {folder.game} to train on, {scale.trajectories} games to compare"
+        f"real games of {folder.game}: {scale.data_steps} steps to train on, {scale.trajectories} games to compare"
     )
     training = training_games(folder.path / "data" / "training", cfg, scale.data_steps)
     steps = context_length - 1 + scale.horizon

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from diamond.agent import Agent
+from diamond.config import to_dict
 from diamond.envs import RealEnv
 from diamond.errors import ConfigError, DataError, RunError
 from diamond.evaluation.fidelity.games import (
@@ -53,6 +54,8 @@ class Plan:
                 f"--games is {self.games}: give at least {FEWEST_GAMES}, an interval over fewer games says next to "
                 "nothing of the game"
             )
+        if self.seed < 0:
+            raise ConfigError(f"--seed is {self.seed}: give 0 or more")
         for name in ("steps", "contexts"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"--{name} is {getattr(self, name)}: give at least 1")
@@ -70,7 +73,7 @@ def record_facts(agent: Agent, plan: Plan, fresh: bool) -> dict[str, Any]:
         "game": agent.config.env.name,
         "plan": used,
         "context_length": agent.config.denoiser.context_length,
-        "sampler": asdict(agent.config.sampler),
+        "sampler": to_dict(agent.config.sampler),
     }
 
 

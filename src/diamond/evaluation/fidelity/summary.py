@@ -24,6 +24,9 @@ def summary(record: dict[str, Any]) -> list[str]:
         lines += _row(f"on its own, +{horizon}: error on all pixels", columns)
     for one in sets:
         lines.append(f"{one['name']} games: {one['open_loop']['end']}")
+        if one["num_familiar"]:
+            same = f"{one['num_familiar']} of {one['num_games']}"
+            lines.append(f"{one['name']} games: {same} are equal, frame by frame, to games that the run was trained on")
     actions = record["actions"]
     for row in [] if actions is None else actions["actions"]:
         real = "not asked" if row["real"] is None else _percent(row["real"]["share"])

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from diamond.errors import ConfigError
+from diamond.evaluation.image_metrics import nearest_distance
 from diamond.evaluation.statistics import bootstrap_seeds
 from diamond.evaluation.video import strip_png
 from diamond.studies import drift
@@ -65,7 +66,11 @@ def run(folder: StudyFolder) -> dict[str, Any]:
     def counted(seed: int) -> dict[str, Any]:
         frames = dreamed(seed)
         folder.keep_frames(f"seed{seed}", frames[0, [step - 1 for step in drift.shown(scale.horizon)]])
-        return {"games": [measure(folder.game, clip) for clip in frames]}
+        return {"games": [measure(folder.game, clip) for clip in frames], "distance": strayed(frames)}
+
+    def strayed(frames: UInt8[np.ndarray, "s t h w 3"]) -> list[float]:
+        steps = [step - 1 for step in drift.points(scale.horizon)]
+        return [float(nearest_distance(clip[steps], training.some_frames).mean()) for clip in frames]
 
     folder.say("comparing the detectors with the console's memory")
     proof = folder.part("proof", lambda: prove(folder.game, PROOF_SEEDS, PROOF_STEPS))
@@ -73,6 +78,8 @@ def run(folder: StudyFolder) -> dict[str, Any]:
     real = [measure(folder.game, clip) for clip in truth]
     parts = {seed: folder.part(f"seed{seed}", lambda: counted(seed)) for seed in scale.seeds}  # noqa: B023
     results = {"proof": proof, "planted": planted} | compare(real, [parts[seed]["games"] for seed in scale.seeds])
+    distance = {"real": [strayed(truth)], "dream": [parts[seed]["distance"] for seed in scale.seeds]}
+    results["distance"] = {where: estimate(np.array(values)) for where, values in distance.items()}
     steps = drift.shown(scale.horizon)
     rows = {"real game": truth[0, [step - 1 for step in steps]], "dream": folder.kept_frames(f"seed{scale.seeds[0]}")}
     folder.finish(results, {"filmstrip.png": strip_png(rows, [f"+{step}" for step in steps], scale=3)})
@@ -97,11 +104,13 @@ def compare(real: list[dict[str, Any]], dreams: list[list[dict[str, Any]]]) -> d
             "dream": np.array([[_rate(clip, name) for clip in clips] for clips in dreams]),
         }
         rates["excess"] = rates["dream"] - rates["real"]  # on the same games
-        results["rates"][name] = {
-            where: bootstrap_seeds(values, np.random.default_rng(0), same_games=True)._asdict()
-            for where, values in rates.items()
-        }
+        results["rates"][name] = {where: estimate(values) for where, values in rates.items()}
     return results
+
+
+def estimate(values: Float[np.ndarray, "seeds s"]) -> dict[str, float]:
+    """Mean and interval over seeds and games."""
+    return bootstrap_seeds(values, np.random.default_rng(0), same_games=True)._asdict()
 
 
 def _rate(clip: dict[str, Any], name: str) -> float:
@@ -120,5 +129,8 @@ def summary(results: dict[str, Any]) -> list[str]:
     for name, rates in results["rates"].items():
         lines.append(f"  {name:14} real {estimate_text(rates['real'])}  dream {estimate_text(rates['dream'])}")
     objects = {where: results[where]["object_frames"] / results[where]["frames"] for where in ("real", "dream")}
+    distance = results["distance"]
+    lines.append("distance to the nearest known frame in grey levels (far from all, colours mean nothing)")
+    lines.append(f"  {'':14} real {estimate_text(distance['real'])}  dream {estimate_text(distance['dream'])}")
     lines.append(f"objects in a frame: real {objects['real']:.1f}, dream {objects['dream']:.1f}")
     return lines
