@@ -328,7 +328,7 @@ def measure_fidelity(
 
 def _require_held_out(run: RunFolder | None, agent: Agent, data: Path) -> None:
     """Refuse the episodes that a run was trained on, and those of a run of another game."""
-    if run is not None and data.resolve() == run.episodes.resolve():
+    if run is not None and data.resolve() in (run.path.resolve(), run.episodes.resolve()):
         raise DataError(f"--data is {data}, which {run.path} was trained on: give games that it has never seen")
     folder = data.resolve().parent
     if (folder / "run.json").is_file():

@@ -126,9 +126,8 @@ def figure(results: dict[str, Any], measure: str) -> bytes:
 def summary(results: dict[str, Any]) -> list[str]:
     """What came out, in a few lines."""
     ahead = results["points"][-1]
-    lines = [
-        f"error to the real frame {ahead} steps ahead, in grey levels; another real game: {results['real']['error'][-1]:.1f}"
-    ]
+    real = results["real"]["error"][-1]
+    lines = [f"error to the real frame {ahead} steps ahead, in grey levels; another real game: {real:.1f}"]
     for n in NUM_STEPS:
         means = {name: results["error"]["curves"][name][str(n)]["mean"][-1] for name in KINDS}
         excess = estimate_text(results["error"]["excess"][str(n)])

@@ -161,7 +161,9 @@ def recorded_games(
     episodes = EpisodeFolder(folder)
     indices = episodes.indices()
     if not indices:
-        raise DataError(f"--data is {folder}, which holds no episode: name a folder of recorded real games")
+        inner = folder / "episodes"
+        hint = f", such as {inner}" if EpisodeFolder(inner).indices() else ""
+        raise DataError(f"--data is {folder}, which holds no episode: name a folder of recorded real games{hint}")
     found = []
     for index in indices:
         episode, path = episodes.read(index), episodes.path(index)
