@@ -439,8 +439,9 @@ def test_fidelity_is_measured_beside_what_training_left(cli: Cli, run: Path) -> 
     assert json.loads(again["fidelity.json"]) == record, "one seed, one result"
 
     assert_told(cli(*words, "--out", run), "--out", str(run), "holds something else", "name a new folder")
-    assert_told(cli(*words, "--data", run / "episodes"), "was trained on", "never seen")
-    assert_told(cli(*words, "--data", run), "holds no episode", "episodes")
+    for own in (run, run / "episodes"):
+        assert_told(cli(*words, "--data", own), "was trained on", "never seen")
+    assert_told(cli(*words, "--seed", "-1"), "--seed is -1", "give 0 or more")
     assert contents(run / "fidelity") == again
 
 
