@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from diamond.evaluation.fidelity.dreaming import open_loop
 from diamond.frames import to_stored
 from diamond.studies import denoising_steps, drift, edm_vs_ddpm, start_noise
 from diamond.studies.static_data import HeldOutGames
@@ -44,14 +45,14 @@ def test_points_reach_from_one_step_to_the_horizon() -> None:
 def test_a_perfect_dream_never_drifts_and_a_still_one_does() -> None:
     games = counting_games(3, 23)
     truth = games.frames[:, 4:]
-    perfect = drift.dream_on(count_on, games, 4, CPU)
+    perfect = open_loop(count_on, games.frames[:, :4], games.actions, CPU)
     assert np.array_equal(perfect, truth)
     found = drift.measure(perfect, truth, games.frames[0], 20)
     assert found.error.shape == (3, len(drift.points(20)))
     assert not found.error.any()
     assert found.distance[0].max() == 0, "its own frames are known"
     assert found.distance[2].tolist() == [2] * len(drift.points(20)), "two levels from the nearest of them"
-    still = drift.measure(drift.dream_on(stand_still, games, 4, CPU), truth, games.frames[0], 20)
+    still = drift.measure(open_loop(stand_still, games.frames[:, :4], games.actions, CPU), truth, games.frames[0], 20)
     assert still.error[0].tolist() == [10 * point for point in drift.points(20)]
 
 

@@ -19,10 +19,9 @@ import torch
 from jaxtyping import Float, Float64, UInt8
 
 from diamond.errors import DataError
+from diamond.evaluation.batching import PIXELS, batches
 from diamond.extras import require
 from diamond.frames import to_network
-
-_CHUNK = 64 * 64 * 64  # pixels seen at once: 64 frames of 64 x 64
 
 
 def frechet_distance(features_a: Float[np.ndarray, "n d"], features_b: Float[np.ndarray, "m d"]) -> float:
@@ -79,10 +78,9 @@ class FeatureNetwork:
                 f"{self._path} takes {kind} of {tuple(sizes)}, got {len(frames)} of {given}: "
                 "give such, or export the network with free sizes, resizing inside"
             )
-        step = 1 if batch == 1 else max(1, _CHUNK // int(np.prod(given)))
         found = []
-        for start in range(0, len(frames), step):
-            images = to_network(torch.from_numpy(np.ascontiguousarray(frames[start : start + step])))
+        for part in batches(len(frames), PIXELS if batch == 1 else int(np.prod(given))):
+            images = to_network(torch.from_numpy(np.ascontiguousarray(frames[part])))
             images = images.movedim(-3, 1).contiguous()
             (features,) = self._session.run(None, {self._input.name: images.numpy()})
             found.append(features.astype(float))

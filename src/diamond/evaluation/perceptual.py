@@ -20,13 +20,13 @@ from jaxtyping import Float, Float64, UInt8
 from torch import Tensor, nn
 
 from diamond.errors import DataError
+from diamond.evaluation.batching import batches
 from diamond.frames import to_network
 
 SMALLEST = 64
 """Pixels that the shorter side of a frame has at least when the network looks at it."""
 _MEAN, _DEVIATION = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # ImageNet's, for pixels in [-1, 1]
 _EPSILON = 1e-10
-_CHUNK = 64 * 64 * 64  # pixels seen at once: 64 frames of 64 x 64
 
 
 class Stage(NamedTuple):
@@ -100,10 +100,9 @@ class LPIPS(nn.Module):
         """
         height, width = frames.shape[1:3]
         factor = -(-SMALLEST // min(height, width))
-        step = max(1, _CHUNK // (height * width * factor**2))
         found = [np.zeros(0)]
-        for start in range(0, len(frames), step):
-            pair = (self._look(each[start : start + step], factor) for each in (frames, truth))
+        for part in batches(len(frames), height * width * factor**2):
+            pair = (self._look(each[part], factor) for each in (frames, truth))
             found.append(self(*pair).double().cpu().numpy())
         return np.concatenate(found)
 

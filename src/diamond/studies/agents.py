@@ -11,21 +11,20 @@ import numpy as np
 from diamond import api
 from diamond.evaluation.statistics import bootstrap_seeds
 from diamond.presets import laptop
-from diamond.studies.folder import StudyFolder, estimate_text
+from diamond.studies.estimates import estimate_text
+from diamond.studies.folder import StudyFolder
 from diamond.training.loop import train
 from diamond.training.progress import Progress
 from diamond.training.run_folder import RunFolder, read_json
 
-NUM_STEPS = (1, 3)
 
-
-def agent_scores(folder: StudyFolder) -> dict[str, Any]:
-    """Returns of the final games for each number of steps, with intervals over seeds and games.
+def agent_scores(folder: StudyFolder, steps: tuple[int, ...]) -> dict[str, Any]:
+    """Returns of the final games for each number of denoising steps, with intervals over seeds and games.
 
     Runs are kept under `agents/`; an unfinished one is gone on with.
     """
     scores = {}
-    for num_steps in NUM_STEPS:
+    for num_steps in steps:
         returns = np.array([_returns(folder, seed, num_steps) for seed in folder.scale.seeds])
         estimate = bootstrap_seeds(returns, np.random.default_rng(0), same_games=False)
         scores[str(num_steps)] = estimate._asdict() | {"seeds": returns.mean(axis=1).tolist()}

@@ -18,11 +18,11 @@ from jaxtyping import Bool, Float, UInt8
 from diamond.errors import ConfigError, DataError
 from diamond.evaluation.fidelity.dreaming import open_loop
 from diamond.evaluation.image_metrics import luma
-from diamond.evaluation.statistics import bootstrap_seeds
 from diamond.evaluation.video import strip_png
 from diamond.studies import agents
+from diamond.studies.estimates import estimate, estimate_text
 from diamond.studies.figures import Curve, Panel, panels_png
-from diamond.studies.folder import StudyFolder, estimate_text
+from diamond.studies.folder import StudyFolder
 from diamond.studies.scale import STUDIES, Scale
 from diamond.studies.static_data import HeldOutGames, record
 from diamond.studies.world_models import EDM, trained
@@ -75,17 +75,15 @@ def run(folder: StudyFolder) -> dict[str, Any]:
             generator = torch.Generator(device).manual_seed(derive_seed(seed, "dreams", num_steps))
             dreamed = open_loop(kind.predictor(network, num_steps, generator), context, actions, device)
             folder.keep_frames(name(seed, num_steps), dreamed[_shown(truth), 0])
-            return {
-                name: np.round(values, 4).tolist()
-                for name, values in measure(dreamed, truth, len(games.frames)).items()
-            }
+            measured = measure(dreamed, truth, len(games.frames))
+            return {what: np.round(values, 4).tolist() for what, values in measured.items()}
 
         return folder.part(name(seed, num_steps), compute)
 
     parts = {num_steps: [part(seed, num_steps) for seed in scale.seeds] for num_steps in NUM_STEPS}
     results = compare(parts)
     if scale.agents:
-        results["agents"] = agents.agent_scores(folder)
+        results["agents"] = agents.agent_scores(folder, NUM_STEPS)
     shown, first = _shown(truth), scale.seeds[0]
     rows = {"real game": truth[shown, 0]}
     rows |= {f"n = {num_steps}": folder.kept_frames(name(first, num_steps)) for num_steps in NUM_STEPS}
@@ -169,9 +167,6 @@ def compare(parts: dict[int, list[dict[str, Any]]]) -> dict[str, Any]:
     `sharpness[boxer]` and `pixels[boxer]` hold an estimate for each number of steps (and each of `points`), and
     `three_minus_one`; `only_the_unpredictable` is the opponent's `three_minus_one` of sharpness minus the player's.
     """
-
-    def estimate(values: np.ndarray) -> dict[str, float]:
-        return bootstrap_seeds(values, np.random.default_rng(0), same_games=True)._asdict()
 
     values = {
         (num_steps, name): np.array([row[name] for row in rows])

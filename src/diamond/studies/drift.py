@@ -7,13 +7,9 @@ Units  errors and distances are mean absolute differences in grey levels, 0 to 2
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 
-from diamond.evaluation.fidelity.dreaming import Predict, open_loop
 from diamond.evaluation.image_metrics import mean_error, nearest_distance
-from diamond.evaluation.statistics import bootstrap_seed_curves
-from diamond.studies.static_data import HeldOutGames
 
 POINTS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 400, 500, 600, 700, 800, 900, 1_000)
 """Steps ahead at which dreams are measured, up to the study's horizon."""
@@ -42,11 +38,6 @@ def shown(horizon: int) -> list[int]:
     return [step for step in STRIP if step <= horizon] or [horizon]
 
 
-def dream_on(predict: Predict, games: HeldOutGames, context_length: int, device: torch.device) -> Frames:
-    """From the first frames of each game, under its actions."""
-    return open_loop(predict, games.frames[:, :context_length], games.actions, device)
-
-
 def measure(frames: Frames, truth: Frames, known: UInt8[np.ndarray, "k h w 3"], horizon: int) -> Drift:
     """The drift of `frames` from `truth` and from `known`, frame i being i + 1 steps ahead."""
     places = [point - 1 for point in points(horizon)]
@@ -63,9 +54,3 @@ def real_drift(truth: Frames, known: UInt8[np.ndarray, "k h w 3"], horizon: int)
 def to_json(drift: Drift) -> dict[str, Any]:
     """Rounded to a hundredth of a grey level."""
     return {name: np.round(values, 2).tolist() for name, values in drift._asdict().items()}
-
-
-def curve(values: Float[np.ndarray, "seeds s p"]) -> dict[str, list[float]]:
-    """Mean and interval over seeds and games at each point."""
-    estimates = bootstrap_seed_curves(values, np.random.default_rng(0), same_games=True)
-    return {part: [round(getattr(estimate, part), 3) for estimate in estimates] for part in ("mean", "low", "high")}

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from diamond.evaluation.statistics import bootstrap_seeds
+from diamond.evaluation.fidelity.dreaming import open_loop
 from diamond.evaluation.video import strip_png
 from diamond.studies import drift
+from diamond.studies.estimates import curve, estimate, estimate_text
 from diamond.studies.figures import Curve, Panel, panels_png
-from diamond.studies.folder import StudyFolder, estimate_text
+from diamond.studies.folder import StudyFolder
 from diamond.studies.static_data import HeldOutGames, TrainingGames, record
 from diamond.studies.world_models import DDPM, EDM, Diffusion, trained
 from diamond.training.streams import derive_seed
@@ -61,7 +62,8 @@ class _Measurement:
             say(f"{name}, seed {seed}: dreaming {scale.horizon} frames, {num_steps} denoising steps each")
             n = kind.denoiser.context_length
             generator = torch.Generator(self.folder.device).manual_seed(derive_seed(seed, "dreams", num_steps))
-            frames = drift.dream_on(kind.predictor(network, num_steps, generator), self.games, n, self.folder.device)
+            predict = kind.predictor(network, num_steps, generator)
+            frames = open_loop(predict, self.games.frames[:, :n], self.games.actions, self.folder.device)
             shown = frames[0, [step - 1 for step in drift.shown(scale.horizon)]]
             self.folder.keep_frames(_part_name(name, seed, num_steps), shown)
             truth = self.games.frames[:, n:]
@@ -101,13 +103,8 @@ def compare(
         values = {
             (name, n): np.array([parts[name, seed, n][measure] for seed in seeds]) for name in KINDS for n in NUM_STEPS
         }
-        curves = {name: {str(n): drift.curve(values[name, n]) for n in NUM_STEPS} for name in KINDS}
-        excess = {
-            str(n): bootstrap_seeds(
-                (values["DDPM", n] - values["EDM", n])[..., -1], np.random.default_rng(0), same_games=True
-            )._asdict()
-            for n in NUM_STEPS
-        }
+        curves = {name: {str(n): curve(values[name, n]) for n in NUM_STEPS} for name in KINDS}
+        excess = {str(n): estimate((values["DDPM", n] - values["EDM", n])[..., -1]) for n in NUM_STEPS}
         results[measure] = {"curves": curves, "excess": excess}
     return results
 

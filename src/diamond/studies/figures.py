@@ -29,7 +29,7 @@ class Panel:
     curves: Sequence[Curve]
 
 
-def panels_png(panels: Sequence[Panel], x_label: str, y_label: str, logarithmic_x: bool = True) -> bytes:
+def panels_png(panels: Sequence[Panel], x_label: str, y_label: str) -> bytes:
     """Panels in a row with the same axes; curves of the same name have the same colour. Real games are grey."""
     names = dict.fromkeys(curve.name for panel in panels for curve in panel.curves)
     others = [name for name in names if name not in _COLOURS]
@@ -44,8 +44,7 @@ def panels_png(panels: Sequence[Panel], x_label: str, y_label: str, logarithmic_
                 axes.fill_between(curve.x, curve.low, curve.high, color=colours[curve.name], alpha=0.2, linewidth=0)
         axes.set_title(panel.title, fontsize=10)
         axes.grid(alpha=0.3)
-        if logarithmic_x:
-            axes.set_xscale("log")
+        axes.set_xscale("log")
         if place == 0:
             axes.set_ylabel(y_label)
     figure.axes[0].set_ylim(bottom=0)  # of all panels, once everything is drawn

@@ -94,10 +94,5 @@ class StudyFolder:
         return self.path / "results.json"
 
 
-def estimate_text(estimate: dict[str, Any]) -> str:
-    """A mean with its interval, as read from results."""
-    return f"{estimate['mean']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
-
-
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value

@@ -49,7 +49,8 @@ def run_study(name: str, game: str | None, scale: Scale, out: Path | None, say: 
     if scale.agents and name != "denoising-steps":
         raise ConfigError(f"--agents is given to {name}: only denoising-steps trains agents")
     make_atari_games(scale.env(game), 1)  # what cannot be studied is told before there is a folder
-    REQUIREMENTS.get(name, lambda game, scale: None)(game, scale)
+    if name in REQUIREMENTS:
+        REQUIREMENTS[name](game, scale)
     path = Path("runs") / f"{name}-{game}" if out is None else out
     folder = StudyFolder.open(path, name, game, scale, say)
     results = MODULES[name].run(folder)

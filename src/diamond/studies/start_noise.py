@@ -19,10 +19,9 @@ from jaxtyping import Float
 from diamond.config import SamplerConfig
 from diamond.evaluation.fidelity.dreaming import Predict, open_loop
 from diamond.evaluation.image_metrics import differs, mean_error, moved_error
-from diamond.evaluation.statistics import bootstrap_seeds
-from diamond.studies.drift import curve
+from diamond.studies.estimates import curve, estimate, estimate_text
 from diamond.studies.figures import Curve, Panel, panels_png
-from diamond.studies.folder import StudyFolder, estimate_text
+from diamond.studies.folder import StudyFolder
 from diamond.studies.static_data import HeldOutGames, record
 from diamond.studies.world_models import EDM, trained
 from diamond.training.streams import derive_seed
@@ -125,10 +124,7 @@ def compare(parts: dict[Choice, list[dict[str, Any]]], points: list[int]) -> dic
         saved = {choice: (values[PUBLISHED] - found).mean(axis=-1) for choice, found in values.items()}
         results[name] = {
             "curves": {choice.name: curve(found) for choice, found in values.items()},
-            "saved": {
-                choice.name: bootstrap_seeds(gain, np.random.default_rng(0), same_games=True)._asdict()
-                for choice, gain in saved.items()
-            },
+            "saved": {choice.name: estimate(gain) for choice, gain in saved.items()},
         }
     return results
 

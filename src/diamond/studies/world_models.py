@@ -57,7 +57,7 @@ class EDM:
 
     denoiser: DenoiserConfig
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
-    """Everything but the number of steps."""
+    """Everything but the number of steps; without churn."""
 
     def loss(self, network: DenoiserNetwork, segment: Segment, generator: torch.Generator) -> Float[Tensor, ""]:
         """See `diffusion.edm.denoising_loss`."""
@@ -66,8 +66,8 @@ class EDM:
         return denoising_loss(network, segment, sigma, noise, self.denoiser)
 
     def predictor(self, network: DenoiserNetwork, num_steps: int, generator: torch.Generator) -> Predict:
-        """See `diffusion.samplers.sample`; without churn."""
-        sampler = dataclasses.replace(self.sampler, num_steps=num_steps, s_churn=0.0)
+        """See `diffusion.samplers.sample`."""
+        sampler = dataclasses.replace(self.sampler, num_steps=num_steps)
 
         def predict(frames: Tensor, actions: Tensor) -> Tensor:
             normal = torch.randn(frames[:, 0].shape, generator=generator, device=frames.device)

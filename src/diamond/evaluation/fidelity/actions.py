@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from jaxtyping import Int, UInt8
 
+from diamond.evaluation.batching import batches
 from diamond.evaluation.fidelity.compare import Number, by_game, over_games
 from diamond.evaluation.fidelity.games import RealGame
-from diamond.evaluation.fidelity.one_step import batches, contexts
+from diamond.evaluation.fidelity.one_step import contexts
 from diamond.evaluation.image_metrics import differs, mean_error
 from diamond.frames import to_network, to_stored
 from diamond.imagination.dream import WorldModel, closed, draw_noise, next_frame
@@ -35,7 +36,7 @@ def dream_branches(
 ) -> Branches:
     """The dream's next frame from each real moment under every action, from the same noise for all actions."""
     device, branches = generator.device, []
-    for part in batches(len(moments), *games[0].frames.shape[1:3]):
+    for part in batches(len(moments), games[0].frames[0, ..., 0].size):
         frames, actions = (torch.from_numpy(a).to(device) for a in contexts(games, moments[part], context_length))
         frames = to_network(frames)
         noise = draw_noise(frames[:, -1].shape, world.sampler_cfg, generator)

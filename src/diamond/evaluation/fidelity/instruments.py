@@ -20,7 +20,7 @@ from diamond.evaluation.perceptual import load_lpips
 CLIP = 16
 """Frames of a clip, as published FVD has them."""
 
-Film = UInt8[np.ndarray, "_ h w 3"]
+Frames = UInt8[np.ndarray, "_ h w 3"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Instruments:
         if self.features is not None:
             self.features(_samples(np.zeros((CLIP, height, width, 3), np.uint8), self.features))
 
-    def compare_sets(self, real: Sequence[Film], dreamed: Sequence[Film]) -> dict[str, Any] | None:
+    def compare_sets(self, real: Sequence[Frames], dreamed: Sequence[Frames]) -> dict[str, Any] | None:
         """The Fréchet distance between what really followed and what was dreamed, all games and steps together.
 
         Returns:
@@ -67,7 +67,7 @@ class Instruments:
         """
         if self.features is None:
             return None
-        happened, imagined = ([_samples(film, self.features) for film in films] for films in (real, dreamed))
+        happened, imagined = ([_samples(game, self.features) for game in games] for games in (real, dreamed))
         count = sum(len(part) for part in imagined)
         if count < 2:
             return None
@@ -87,6 +87,6 @@ def _between_halves(features: list[Float64[np.ndarray, "_ d"]]) -> float | None:
     return frechet_distance(*map(np.concatenate, halves)) if len(halves) == 2 else None
 
 
-def _samples(film: Film, network: FeatureNetwork) -> UInt8[np.ndarray, "n *t h w 3"]:
+def _samples(frames: Frames, network: FeatureNetwork) -> UInt8[np.ndarray, "n *t h w 3"]:
     """Frames, or clips that do not overlap."""
-    return film[: len(film) // CLIP * CLIP].reshape(-1, CLIP, *film.shape[1:]) if network.takes_clips else film
+    return frames[: len(frames) // CLIP * CLIP].reshape(-1, CLIP, *frames.shape[1:]) if network.takes_clips else frames

@@ -11,22 +11,15 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 
+from diamond.evaluation.batching import batches
 from diamond.evaluation.fidelity.compare import Distance, by_game, compare, error_where_moved, over_games
 from diamond.evaluation.fidelity.dreaming import Predict
 from diamond.evaluation.fidelity.games import GameSet, RealGame, contexts_of, episodes_of
 from diamond.frames import to_network, to_stored
 from diamond.imagination.dream import WorldModel
 
-PIXELS = 1 << 18
-"""Of all frames that are predicted at a time: 64 frames of 64 x 64."""
 TRANSITIONS = 64
 """Judged at a time, one after the other."""
-
-
-def batches(count: int, height: int, width: int) -> Iterator[slice]:
-    """Slices of so many entries as a batch of frames of that size may have."""
-    size = max(1, PIXELS // (height * width))
-    return (slice(start, start + size) for start in range(0, count, size))
 
 
 def contexts(
@@ -50,7 +43,7 @@ def next_frames(
     moments = [(i, t) for i, game in enumerate(games.games) for t in contexts_of(game, context_length)]
     numbers = np.array([number for number, _ in moments], int)
     columns: dict[str, list[np.ndarray]] = {}
-    for part in batches(len(moments), *games.games[0].frames.shape[1:3]):
+    for part in batches(len(moments), games.games[0].frames[0, ..., 0].size):
         frames, actions = contexts(games.games, moments[part], context_length)
         truth = np.stack([games.games[number].frames[t + 1] for number, t in moments[part]])
         seen, taken = (torch.from_numpy(array).to(device) for array in (frames, actions))

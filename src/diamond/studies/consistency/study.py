@@ -8,18 +8,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from diamond.errors import ConfigError
+from diamond.evaluation.fidelity.dreaming import open_loop
 from diamond.evaluation.image_metrics import nearest_distance
-from diamond.evaluation.statistics import bootstrap_seeds
 from diamond.evaluation.video import strip_png
 from diamond.studies import drift
 from diamond.studies.consistency.detectors import SIZE
 from diamond.studies.consistency.events import GAMES, measure, merge
 from diamond.studies.consistency.planted import SHORTEST, sensitivity
 from diamond.studies.consistency.proof import prove
-from diamond.studies.folder import StudyFolder, estimate_text
+from diamond.studies.estimates import estimate, estimate_text
+from diamond.studies.folder import StudyFolder
 from diamond.studies.scale import Scale
 from diamond.studies.static_data import record
 from diamond.studies.world_models import EDM, trained
@@ -61,7 +62,7 @@ def run(folder: StudyFolder) -> dict[str, Any]:
         network = trained(kind, "EDM", training, folder, seed)
         folder.say(f"seed {seed}: dreaming {scale.horizon} frames")
         generator = torch.Generator(device).manual_seed(derive_seed(seed, "dreams"))
-        return drift.dream_on(kind.predictor(network, NUM_STEPS, generator), games, n, device)
+        return open_loop(kind.predictor(network, NUM_STEPS, generator), games.frames[:, :n], games.actions, device)
 
     def counted(seed: int) -> dict[str, Any]:
         frames = dreamed(seed)
@@ -106,11 +107,6 @@ def compare(real: list[dict[str, Any]], dreams: list[list[dict[str, Any]]]) -> d
         rates["excess"] = rates["dream"] - rates["real"]  # on the same games
         results["rates"][name] = {where: estimate(values) for where, values in rates.items()}
     return results
-
-
-def estimate(values: Float[np.ndarray, "seeds s"]) -> dict[str, float]:
-    """Mean and interval over seeds and games."""
-    return bootstrap_seeds(values, np.random.default_rng(0), same_games=True)._asdict()
 
 
 def _rate(clip: dict[str, Any], name: str) -> float:
