@@ -17,11 +17,11 @@ import numpy as np
 from memory import resident_bytes
 
 from diamond.compute import choose_device
-from diamond.data.episodes import Episode
+from diamond.config.presets import debug, laptop
 from diamond.envs import make_env
-from diamond.files import write_atomic, write_json
-from diamond.presets import debug, laptop
-from diamond.provenance import median, number, origin
+from diamond.experience.episodes import Episode
+from diamond.runs.files import write_atomic, write_json
+from diamond.runs.provenance import median, number, origin
 from diamond.training.trainer import Trainer
 
 REPLAYS = [(1_000, 100), (10_000, 1_000), (100_000, 1_000), (10_000, 10), (100_000, 10)]

@@ -15,8 +15,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from diamond.files import write_json
-from diamond.provenance import commit, machine
+from diamond.runs.files import write_json
+from diamond.runs.provenance import commit, machine
 
 BENCHMARKS = Path(__file__).parent
 
@@ -37,7 +37,7 @@ def parts(arguments: argparse.Namespace) -> list[Part]:
     reference = [] if arguments.reference is None else ["--reference", str(arguments.reference.absolute())]
 
     def bench(name: str, *words: str) -> Part:
-        main = "from diamond.cli import main; main()"
+        main = "from diamond.cli.main import main; main()"
         timing = ["--blocks", str(arguments.blocks), "--json", str(out / f"{name}.json")]
         return Part(name, [python, "-c", main, "bench", *where, *timing, *words], 0.25)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from memory import resident_bytes
 
-from diamond.files import write_json
-from diamond.play.latency import untrained
-from diamond.play.protocol import encode_picture
-from diamond.play.session import REMEMBERED, Session
-from diamond.play.settings import Settings
-from diamond.presets import debug
-from diamond.provenance import number, origin
+from diamond.config.presets import debug
+from diamond.lab.speed.latency import untrained
+from diamond.play.game.session import REMEMBERED, Session
+from diamond.play.game.settings import Settings
+from diamond.play.server.protocol import encode_picture
+from diamond.runs.files import write_json
+from diamond.runs.provenance import number, origin
 
 POINTS = 10
 

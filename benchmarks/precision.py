@@ -15,13 +15,13 @@ import torch
 
 from diamond.compute import choose_device
 from diamond.config import Config
-from diamond.data.episodes import Episode
-from diamond.data.replay import Replay
+from diamond.config.presets import preset
 from diamond.diffusion.edm import denoising_loss, draw_training_noise
 from diamond.envs import make_env
-from diamond.files import write_atomic, write_json
-from diamond.presets import preset
-from diamond.provenance import number, origin
+from diamond.experience.episodes import Episode
+from diamond.experience.replay import Replay
+from diamond.runs.files import write_atomic, write_json
+from diamond.runs.provenance import number, origin
 from diamond.training.trainer import Trainer
 
 SEEDS = (0, 1, 2)

@@ -13,8 +13,8 @@ from pathlib import Path
 from torch.profiler import ProfilerActivity, profile
 
 from diamond.compute import choose_device
+from diamond.config.presets import preset
 from diamond.envs import make_env
-from diamond.presets import preset
 from diamond.training.trainer import Trainer
 
 ROWS = 12

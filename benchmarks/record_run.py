@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from diamond.files import write_json
-from diamond.provenance import number
-from diamond.training.run_folder import RunFolder, read_json
+from diamond.runs.files import write_json
+from diamond.runs.folder import RunFolder, read_json
+from diamond.runs.provenance import number
 
 POLICIES = ("trained", "random", "best_constant", "untrained")
 

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from diamond.config import Config
-from diamond.presets import debug
+from diamond.config.presets import debug
 
 hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None)
@@ -26,7 +26,7 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 torch.set_num_threads(1)  # as many threads as in every other run, so that results are equal to the last bit
 
-COMMAND = (sys.executable, "-W", "error", "-c", "import sys; from diamond.cli import main; sys.exit(main())")
+COMMAND = (sys.executable, "-W", "error", "-c", "import sys; from diamond.cli.main import main; sys.exit(main())")
 """The command line program, started so that it also works where the package is only on the path."""
 
 

@@ -8,13 +8,13 @@ import torch
 from random_weights import randomised
 from torch import Tensor, nn
 
-from diamond.agent import Agent
+from diamond.agents.agent import Agent
 from diamond.config import Config, DenoiserConfig, SamplerConfig
-from diamond.frames import to_pixel_grid
+from diamond.config.presets import debug
+from diamond.experience.frames import to_pixel_grid
+from diamond.experience.segments import Segment
 from diamond.imagination.dream import DreamState, WorldModel, begin
 from diamond.networks.reward_termination import RewardTerminationModel
-from diamond.presets import debug
-from diamond.segments import Segment
 
 ACTIONS = 3
 SURE = 1e4

@@ -19,8 +19,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from diamond.envs import RealEnv
-from diamond.play.server import Hall, Limits, bind, make_server
-from diamond.play.source import Source
+from diamond.play.game.source import Source
+from diamond.play.server.server import Hall, Limits, bind, make_server
 
 ACTIONS = ("LEFT", "NOOP", "RIGHT")
 LEFT, NOOP, RIGHT = range(3)

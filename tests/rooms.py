@@ -10,10 +10,10 @@ from typing import Any
 
 from playing import PATIENCE, Shot, catch_source
 
-from diamond.play.protocol import Buttons, Message, Shown
-from diamond.play.room import Room
-from diamond.play.settings import Settings
-from diamond.play.source import Source
+from diamond.play.game.settings import Settings
+from diamond.play.game.source import Source
+from diamond.play.server.protocol import Buttons, Message, Shown
+from diamond.play.server.room import Room
 
 PLAYED = Settings(player="human", speed=60, denoising_steps=1)
 PAUSED = dataclasses.replace(PLAYED, paused=True)

@@ -10,16 +10,16 @@ from dreams import Judge, Paint, Painter, Rate, random_agent, random_segment, un
 from tiny_runs import CATCH
 from torch import Tensor
 
-from diamond.agent import Agent
+from diamond.agents.agent import Agent
 from diamond.config import EnvConfig
+from diamond.config.presets import debug
 from diamond.envs import RealEnv, make_env
 from diamond.errors import EnvError
-from diamond.frames import to_network, to_stored
-from diamond.play.session import Session
-from diamond.play.settings import Settings
-from diamond.play.source import Source
-from diamond.play.worlds import Frame, Past
-from diamond.presets import debug
+from diamond.experience.frames import to_network, to_stored
+from diamond.play.game.session import Session
+from diamond.play.game.settings import Settings
+from diamond.play.game.source import Source
+from diamond.play.game.worlds import Frame, Past
 
 GAME = EnvConfig(id=CATCH, height=16, width=16, max_episode_steps=200)
 BREAKOUT = EnvConfig(game="Breakout", height=16, width=16, max_noops=3)

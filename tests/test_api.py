@@ -14,16 +14,19 @@ import tiny_runs
 import torch
 
 import diamond
-from diamond import api
-from diamond.agent import Agent
-from diamond.data.episodes import EpisodeFolder
+from diamond.agents.agent import Agent
+from diamond.agents.recording import record_real
 from diamond.errors import ConfigError, DataError, DeviceError, RunError
 from diamond.evaluation.fidelity.instruments import Instruments
 from diamond.evaluation.fidelity.plan import Plan
-from diamond.evaluation.fidelity.segments import HORIZONS
-from diamond.frames import to_stored
-from diamond.training.checkpoint import open_checkpoint
-from diamond.training.run_folder import RunFolder
+from diamond.evaluation.fidelity.segments import HORIZONS, real_beside_dream
+from diamond.experience.episodes import EpisodeFolder
+from diamond.experience.frames import to_stored
+from diamond.reports.fidelity_folder import report_fidelity
+from diamond.runs.checkpoint import open_checkpoint
+from diamond.runs.folder import RunFolder
+from diamond.training import finish as finish_module
+from diamond.training.finish import finish
 
 PUBLISHED = Path(__file__).parent / "fixtures" / "parity" / "atari_agent.pt"
 SCHEDULE = {
@@ -229,12 +232,12 @@ def test_nothing_played_yet(copied: Path) -> None:
 def test_real_beside_dream(run: Path) -> None:
     """As long as asked, or as the games last: twelve steps here, four of which are context."""
     agent = diamond.load(run)
-    recording = api.record_real(agent, seed=0, steps=40, num_envs=2, random=True)
+    recording = record_real(agent, seed=0, steps=40, num_envs=2, random=True)
     assert recording.frames.shape == (40, 2, 16, 16, 3)
     for steps, length in ((3, 3), (100, 8)):
-        real, dreamed = api.real_beside_dream(agent, recording, steps, seed=0)
+        real, dreamed = real_beside_dream(agent, recording, steps, seed=0)
         assert real.shape == dreamed.shape == (length, 16, 16, 3)
-        again = api.real_beside_dream(agent, recording, steps, seed=0)
+        again = real_beside_dream(agent, recording, steps, seed=0)
         assert np.array_equal(real, again[0])
         assert np.array_equal(dreamed, again[1])
         assert not np.array_equal(real, dreamed)
@@ -242,15 +245,15 @@ def test_real_beside_dream(run: Path) -> None:
 
 def test_no_game_is_long_enough_for_a_dream(run: Path) -> None:
     agent = diamond.load(run)
-    recording = api.record_real(agent, seed=0, steps=4, num_envs=2)
+    recording = record_real(agent, seed=0, steps=4, num_envs=2)
     with pytest.raises(DataError, match="no recorded game lasts 5 steps"):
-        api.real_beside_dream(agent, recording, 10, seed=0)
+        real_beside_dream(agent, recording, 10, seed=0)
 
 
 def test_short_games_are_compared_as_far_as_they_go(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fifteen steps ahead are more than a game of Catch has; training must not fail for that at its very end."""
-    monkeypatch.setattr(api, "RECORDED_STEPS", 30)
-    evaluation = api.finish(RunFolder.open(copied), lambda text: None)
+    monkeypatch.setattr(finish_module, "RECORDED_STEPS", 30)
+    evaluation = finish(RunFolder.open(copied), lambda text: None)
     assert json.loads((copied / "evaluation.json").read_text(encoding="utf-8")) == evaluation
     fidelity = json.loads((copied / "fidelity.json").read_text(encoding="utf-8"))
     assert fidelity["horizons"] == [horizon for horizon in HORIZONS if horizon <= 8]
@@ -259,9 +262,9 @@ def test_short_games_are_compared_as_far_as_they_go(copied: Path, monkeypatch: p
 
 
 def test_games_too_short_to_compare_are_still_scored(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "RECORDED_STEPS", 4)
+    monkeypatch.setattr(finish_module, "RECORDED_STEPS", 4)
     said: list[str] = []
-    api.finish(RunFolder.open(copied), said.append)
+    finish(RunFolder.open(copied), said.append)
     assert said[-1] == "not compared: no real game lasted 5 steps"
     assert (copied / "evaluation.json").is_file()
     assert (copied / "report.html").is_file()
@@ -290,7 +293,7 @@ def test_a_finished_atari_run(finished_run: Path) -> None:
 @pytest.fixture(scope="module")
 def trusted(run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
     """The record and the page of a measurement."""
-    return api.measure_fidelity(run, Plan(games=10, contexts=20), tmp_path_factory.mktemp("api") / "out")
+    return report_fidelity(run, Plan(games=10, contexts=20), tmp_path_factory.mktemp("api") / "out")
 
 
 def test_a_dream_is_measured_on_games_of_both_kinds(run: Path, trusted: tuple[dict[str, Any], Path]) -> None:
@@ -330,7 +333,7 @@ def test_places_that_are_taken_are_told_at_once(run: Path, tmp_path: Path, name:
     for file in ("file", "full/fidelity.json"):
         (tmp_path / file).write_text('{"kind": "something else"}', encoding="utf-8")
     with pytest.raises(ConfigError, match=message):
-        api.measure_fidelity(run, Plan(), tmp_path / name)
+        report_fidelity(run, Plan(), tmp_path / name)
 
 
 def test_games_of_others_are_measured_too(run: Path, copied: Path, tmp_path: Path) -> None:
@@ -339,7 +342,7 @@ def test_games_of_others_are_measured_too(run: Path, copied: Path, tmp_path: Pat
         tmp_path / "other",
         {"seed": 8, "collection.first_epoch_min_steps": 130, "collection.first_epoch_max_steps": 130},
     ).episodes
-    record, _ = api.measure_fidelity(copied, Plan(), data=others)
+    record, _ = report_fidelity(copied, Plan(), data=others)
     (recorded,) = record["sets"]
     assert recorded["num_games"] >= 10
     assert record["actions"]["actions"][0]["real"] is None
@@ -349,7 +352,7 @@ def test_games_of_others_are_measured_too(run: Path, copied: Path, tmp_path: Pat
     for index in EpisodeFolder(others).indices():
         shutil.copy(others / f"{index:06d}.npz", copied / "episodes")
     with pytest.raises(DataError, match="0 games of more than .*trained on left out: record at least 10"):
-        api.measure_fidelity(copied, Plan(), data=tmp_path / "copy")
+        report_fidelity(copied, Plan(), data=tmp_path / "copy")
 
 
 def test_the_checkpoint_that_was_measured_is_named(copied: Path, tmp_path: Path) -> None:
@@ -361,7 +364,7 @@ def test_the_checkpoint_that_was_measured_is_named(copied: Path, tmp_path: Path)
         if aside.exists():
             aside.rename(newest)
 
-    record, _ = api.measure_fidelity(copied, Plan(games=10, contexts=1), progress=progress)
+    record, _ = report_fidelity(copied, Plan(games=10, contexts=1), progress=progress)
     assert newest.exists()
     assert record["checkpoint"] == int(older.name.split("-")[-1])
 
@@ -371,17 +374,17 @@ def test_games_of_another_game_are_no_measure(run: Path, copied: Path, tmp_path:
     config["env"] |= {"id": "MinAtar/Breakout-v1", "height": 16, "width": 16}
     (copied / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(DataError, match="holds games of MinAtar/Breakout-v1: give games of diamond/Catch-v0"):
-        api.measure_fidelity(run, Plan(), tmp_path / "out", copied / "episodes")
+        report_fidelity(run, Plan(), tmp_path / "out", copied / "episodes")
 
 
 def test_a_published_file_needs_a_place_for_its_result() -> None:
     with pytest.raises(ConfigError, match="--out is missing"):
-        api.measure_fidelity(PUBLISHED, Plan())
+        report_fidelity(PUBLISHED, Plan())
 
 
 def test_weights_of_another_game_are_told(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="Breakout has 4 actions, .* trained for 6: name the game"):
-        api.measure_fidelity(PUBLISHED, Plan(), tmp_path / "out", game="Breakout")
+        report_fidelity(PUBLISHED, Plan(), tmp_path / "out", game="Breakout")
     assert not (tmp_path / "out").exists()
 
 
@@ -411,7 +414,7 @@ def make_features(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, bo
 def test_features_of_frames_are_compared(run: Path, tmp_path: Path, make_features: Callable[[int, bool], Path]) -> None:
     """Real games are nearer to each other than the dream of a run of a second; clips need sixteen frames."""
     instruments = Instruments.open(None, make_features(16, False), "cpu")
-    record, page = api.measure_fidelity(run, Plan(games=10, contexts=1), tmp_path / "out", instruments=instruments)
+    record, page = report_fidelity(run, Plan(games=10, contexts=1), tmp_path / "out", instruments=instruments)
     for one in record["sets"]:
         assert one["features"]["num_samples"] == 10 * 9
         assert one["features"]["between_real"] < one["features"]["distance"]
@@ -435,5 +438,5 @@ def test_a_feature_network_is_tried_first(
 ) -> None:
     instruments = Instruments.open(None, make_features(10, False), "cpu")
     with pytest.raises(DataError, match=r"of \(10, 10\)"):
-        api.measure_fidelity(run, Plan(), tmp_path / "out", instruments=instruments)
+        report_fidelity(run, Plan(), tmp_path / "out", instruments=instruments)
     assert not (tmp_path / "out").exists()

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from diamond.config import Config, from_dict, to_dict
-from diamond.data.episodes import EpisodeFolder
-from diamond.presets import debug
-from diamond.training.checkpoint import Checkpoint, newest_checkpoint
+from diamond.config.presets import debug
+from diamond.experience.episodes import EpisodeFolder
+from diamond.runs.checkpoint import Checkpoint, newest_checkpoint
+from diamond.runs.folder import RunFolder
+from diamond.runs.metrics import Row, read_metrics
+from diamond.runs.progress import Progress
 from diamond.training.loop import train
-from diamond.training.metrics import Row, read_metrics
-from diamond.training.progress import Progress
-from diamond.training.run_folder import RunFolder
 
 CATCH = "diamond/Catch-v0"
 TINY: dict[str, Any] = {

@@ -7,11 +7,11 @@ import argparse
 import shutil
 from pathlib import Path
 
-from diamond.data.episodes import EpisodeFolder
-from diamond.files import write_bytes, write_json
-from diamond.play.source import BUNDLED
-from diamond.training import checkpoint
-from diamond.training.run_folder import RunFolder, read_json
+from diamond.experience.episodes import EpisodeFolder
+from diamond.play.game.source import BUNDLED
+from diamond.runs import checkpoint
+from diamond.runs.files import write_bytes, write_json
+from diamond.runs.folder import RunFolder, read_json
 
 EPISODES = 12
 LEAST_STEPS = 20

@@ -24,7 +24,7 @@ import torch
 from numpy._core.multiarray import _reconstruct
 
 from diamond.evaluation.perceptual import NETWORKS
-from diamond.files import write_bytes
+from diamond.runs.files import write_bytes
 
 SHA256 = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
 NAMES = {"alexnet": "AlexNet", "vgg16": "VGG16"}

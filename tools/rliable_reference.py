@@ -25,7 +25,7 @@ RESAMPLES = 20_000
 def normalised_scores() -> dict[str, np.ndarray]:
     """Human-normalised scores, runs x games, by method."""
     reference = runpy.run_path(str(ROOT / "src/diamond/evaluation/human_scores.py"))["REFERENCE_SCORES"]
-    text = (ROOT / "src/diamond/atari100k/published_scores.json").read_text(encoding="utf-8")
+    text = (ROOT / "src/diamond/lab/atari100k/published_scores.json").read_text(encoding="utf-8")
     runs = {method["name"]: method["runs"] for method in json.loads(text)["methods"] if method["name"] in METHODS}
     return {
         name: np.stack(

@@ -15,7 +15,7 @@ import tarfile
 from pathlib import Path
 
 from diamond.export.runtime import ARCHIVE, FACTS, LEGAL
-from diamond.files import write_bytes, write_json
+from diamond.runs.files import write_bytes, write_json
 
 FILES = (
     "ort.webgpu.bundle.min.mjs",

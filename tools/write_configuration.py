@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from diamond.config import FREE_ON_RESUME, Config
-from diamond.presets import PRESETS
+from diamond.config.presets import PRESETS
 
 PAGE = Path(__file__).parent.parent / "docs/configuration.md"
 INTRODUCTION = """\
 # Configuration
 
 Every hyper-parameter, its value in each preset, its meaning and its unit. `python tools/write_configuration.py` writes
-this page from `src/diamond/config.py`; a test keeps both equal.
+this page from `src/diamond/config/experiment.py`; a test keeps both equal.
 
 Each name is an option of `diamond train`: `--env.num-envs 2` (dashes and underscores mean the same). Lists are given
 with spaces, `--denoiser.unet.channels 32 64`; switches as `--compute.bfloat16` and `--compute.no-bfloat16`. A run keeps

@@ -1,5 +1,5 @@
 """`python -m diamond` is the command `diamond`."""
 
-from diamond.cli import main
+from diamond.cli.main import main
 
 main()

@@ -6,7 +6,7 @@ import sys
 
 import torch
 
-from diamond import native
+from diamond import kernels
 from diamond.config import ComputeConfig
 from diamond.errors import DeviceError
 
@@ -23,8 +23,8 @@ def choose_device(cfg: ComputeConfig) -> torch.device:
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")  # TensorFloat-32, as the published code trains
     if device.type == "cpu":
-        native.enable(cfg.fused)
-        native.ready()  # built now, not within the first dream
+        kernels.enable(cfg.fused)
+        kernels.ready()  # built now, not within the first dream
         keep_freed_memory()
     return device
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from diamond.diffusion.ddpm import DDPMConfig, ddpm_loss, ddpm_sample, noise_to_predict, signal_levels, time_steps
-from diamond.frames import to_pixel_grid
-from diamond.segments import Segment
+from diamond.experience.frames import to_pixel_grid
+from diamond.experience.segments import Segment
 
 CFG = DDPMConfig()
 CONTEXT, ACTIONS = torch.zeros(2, 4, 3, 8, 8), torch.zeros(2, 4, dtype=torch.int64)

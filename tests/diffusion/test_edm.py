@@ -11,8 +11,8 @@ from torch import Tensor
 
 from diamond.config import DenoiserConfig
 from diamond.diffusion.edm import denoise, denoising_loss, masked_mean, scalings, training_noise, training_sigma
-from diamond.frames import to_pixel_grid
-from diamond.segments import Segment
+from diamond.experience.frames import to_pixel_grid
+from diamond.experience.segments import Segment
 
 OFFSETS = (0.0, 0.3)
 SIGMAS = (2e-3, 0.1, 0.5, 2.0, 20.0)

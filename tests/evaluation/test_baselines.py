@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from scripted_games import ScriptedMaker
 
+from diamond.agents.policies import ConstantPolicy
 from diamond.config import ActorCriticConfig, EnvConfig
 from diamond.envs import make_env
-from diamond.evaluation import evaluate_policy, evaluation_record, measure_baselines, summarise
-from diamond.evaluation.policies import ConstantPolicy
+from diamond.evaluation.baselines import evaluation_record, measure_baselines
+from diamond.evaluation.scores import evaluate_policy, summarise
 from diamond.networks.actor_critic import ActorCritic
 
 CPU = torch.device("cpu")

@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 from scripted_games import ScriptedMaker
 from torch import Tensor
 
+from diamond.agents.policies import RandomPolicy
 from diamond.config import EnvConfig
-from diamond.data.episodes import Episode, EpisodeFolder, Origin
 from diamond.errors import ConfigError, DataError
 from diamond.evaluation.fidelity import on_its_own
 from diamond.evaluation.fidelity.actions import dream_branches, sensitivity
 from diamond.evaluation.fidelity.compare import by_game, compare, over_games
-from diamond.evaluation.fidelity.dreaming import dream_on, open_loop, predictor
 from diamond.evaluation.fidelity.games import (
     GameSet,
     RealGame,
@@ -35,8 +34,9 @@ from diamond.evaluation.fidelity.on_its_own import curves, dream_games
 from diamond.evaluation.fidelity.one_step import TRANSITIONS, judge, next_frames
 from diamond.evaluation.fidelity.plan import Plan
 from diamond.evaluation.image_metrics import differs, most_psnr
-from diamond.evaluation.policies import RandomPolicy
+from diamond.experience.episodes import Episode, EpisodeFolder, Origin
 from diamond.imagination.dream import WorldModel
+from diamond.imagination.open_loop import dream_on, open_loop, predictor
 
 CPU = torch.device("cpu")
 CONTEXT, SIZE, GAMES = 2, 8, 12

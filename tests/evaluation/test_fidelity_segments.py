@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from scripted_games import ScriptedMaker
 from torch import Tensor
 
+from diamond.agents.policies import RandomPolicy
+from diamond.agents.recording import HeldOut, Recording, held_out_segments, record
 from diamond.config import EnvConfig
 from diamond.errors import DataError
-from diamond.evaluation.fidelity.dreaming import open_loop, predictor
-from diamond.evaluation.fidelity.segments import HeldOut, Recording, dream_errors, held_out_segments, record
+from diamond.evaluation.fidelity.segments import dream_errors
 from diamond.evaluation.image_metrics import MOVED, moved_error
-from diamond.evaluation.policies import RandomPolicy
-from diamond.frames import to_network, to_stored
+from diamond.experience.frames import to_network, to_stored
 from diamond.imagination.dream import WorldModel, begin, draw_noise, dream_step
+from diamond.imagination.open_loop import open_loop, predictor
 
 CPU = torch.device("cpu")
 CONTEXT, AHEAD, SIZE = 2, 3, 8

@@ -17,7 +17,7 @@ from torch import nn
 
 from diamond.errors import DataError
 from diamond.evaluation.frechet import features_of, frechet_distance
-from diamond.frames import to_network
+from diamond.experience.frames import to_network
 
 REFERENCE = json.loads((Path(__file__).parent.parent / "fixtures/image_metrics.json").read_text(encoding="utf-8"))
 

@@ -12,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted_games import ScriptedGame, ScriptedMaker
 
+from diamond.agents.policies import ConstantPolicy, RandomPolicy
 from diamond.config import EnvConfig
 from diamond.envs import RealEnv
-from diamond.evaluation import (
-    ConstantPolicy,
+from diamond.evaluation.scores import (
     GameScores,
-    RandomPolicy,
     evaluate_agent,
     evaluate_policy,
     metrics_row,

@@ -16,13 +16,13 @@ from playing import Served, catch_source
 from random_weights import randomised
 from tabs import Tab, another, chromium
 
-from diamond.agent import Agent
+from diamond.agents.agent import Agent
 from diamond.config import SamplerConfig
+from diamond.experience.frames import to_network, to_stored
+from diamond.experience.segments import Segment
 from diamond.export.folder import export
-from diamond.frames import to_network, to_stored
 from diamond.imagination.dream import DreamNoise, DreamState, WorldModel, begin, draw_noise, dream_step
-from diamond.play.source import Source
-from diamond.segments import Segment
+from diamond.play.game.source import Source
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -16,17 +16,17 @@ from dreams import ACTIONS, random_agent
 from playing import catch_source
 from random_weights import randomised
 
-from diamond.agent import Agent
-from diamond.cli import main
+from diamond.agents.agent import Agent
+from diamond.cli.main import main
+from diamond.config.presets import atari100k
 from diamond.diffusion.edm import denoise
 from diamond.errors import ExportError
+from diamond.experience.frames import to_network, to_pixel_grid
 from diamond.export.check import TOLERANCE, differences, require_agreement
 from diamond.export.folder import export
 from diamond.export.graphs import INPUTS, OUTPUTS, Graph, make_graphs
-from diamond.frames import to_network, to_pixel_grid
 from diamond.networks.reward_termination import RewardTerminationModel
-from diamond.play.source import Source
-from diamond.presets import atari100k
+from diamond.play.game.source import Source
 
 EXACT = 1e-5
 """Greatest difference of float32 arithmetic in another order, for the tiny networks."""

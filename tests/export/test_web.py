@@ -14,7 +14,7 @@ from diamond.errors import ExportError
 from diamond.export import folder as folder_module
 from diamond.export import runtime
 from diamond.export.folder import IN_PAGE, PAGE, Exported, export
-from diamond.play.source import Source
+from diamond.play.game.source import Source
 
 SCRIPTS = sorted([*PAGE.glob("*.js"), *IN_PAGE.rglob("*.js")])
 

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from diamond.config import DenoiserConfig, SamplerConfig
 from diamond.diffusion.samplers import noise_schedule
-from diamond.frames import to_network, to_pixel_grid, to_stored
+from diamond.experience.frames import to_network, to_pixel_grid, to_stored
 from diamond.imagination.dream import (
     DreamNoise,
     DreamState,

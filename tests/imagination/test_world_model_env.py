@@ -15,11 +15,11 @@ from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
 from diamond.errors import ConfigError
-from diamond.frames import to_stored
+from diamond.experience.frames import to_stored
+from diamond.experience.segments import Segment
 from diamond.imagination.dream import WorldModel, begin, draw_noise, dream_step, restart_where
 from diamond.imagination.rollout import Carry, draw_window_noise, imagine
 from diamond.imagination.world_model_env import SingleWorldModelEnv, WorldModelEnv
-from diamond.segments import Segment
 
 Step = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from diamond import native
+from diamond import kernels
 from diamond.config import UNetConfig
 from diamond.diffusion.ddpm import DDPMConfig, ddpm_sample, predict_noise, signal_levels, time_steps
 from diamond.interop.published import published_name
@@ -39,11 +39,11 @@ def network(request: pytest.FixtureRequest) -> Iterator[DenoiserNetwork]:
         ours[name] = theirs.reshape(tensor.shape)
     network.load_state_dict(ours)
     if request.param == "fused":
-        if not native.ready():
+        if not kernels.ready():
             pytest.skip("no C++ compiler")
         yield network
     else:
-        with native.disabled():
+        with kernels.disabled():
             yield network
 
 

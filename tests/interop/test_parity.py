@@ -15,15 +15,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from diamond import native
-from diamond.agent import Agent
+from diamond import kernels
+from diamond.agents.agent import Agent
 from diamond.config import ActorCriticConfig, SamplerConfig
 from diamond.diffusion.edm import denoise, denoising_loss, scalings, training_noise, training_sigma
 from diamond.diffusion.samplers import noise_schedule, sample
+from diamond.experience.segments import Segment, reward_sign
 from diamond.imagination.dream import DreamNoise, WorldModel, begin, next_frame
 from diamond.imagination.returns import lambda_returns
 from diamond.interop.published import load_published
-from diamond.segments import Segment, reward_sign
 from diamond.training.learner import decayed_parameters
 from diamond.training.objectives import actor_critic_loss, reward_termination_loss
 
@@ -59,11 +59,11 @@ def agent(request: pytest.FixtureRequest) -> Iterator[Agent]:
     """The recorded agent, in either memory order, on PyTorch's operations or on our own kernels."""
     loaded = load_published(FIXTURES / "atari_agent.pt")
     if request.param == "fused":
-        if not native.ready():
+        if not kernels.ready():
             pytest.skip("no C++ compiler")
         yield loaded
     else:
-        with native.disabled():
+        with kernels.disabled():
             yield loaded if request.param == "contiguous" else loaded.to("cpu")
 
 

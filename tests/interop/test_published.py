@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from diamond.agent import Agent
+from diamond.agents.agent import Agent
 from diamond.config import (
     ActorCriticConfig,
     Config,
@@ -21,9 +21,9 @@ from diamond.config import (
     SamplerConfig,
     UNetConfig,
 )
+from diamond.config.presets import atari100k
 from diamond.errors import RunError
 from diamond.interop.published import load_published, published_name, to_published
-from diamond.presets import atari100k
 
 CHECKPOINT = Path(__file__).parent.parent / "fixtures" / "parity" / "atari_agent.pt"
 

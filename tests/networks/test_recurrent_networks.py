@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from random_weights import randomised
 from torch import Tensor
 
-from diamond.agent import Agent
+from diamond.agents.agent import Agent
 from diamond.config import ActorCriticConfig, Config, RewardModelConfig
 from diamond.networks.actor_critic import ActorCritic
 from diamond.networks.reward_termination import RewardTerminationModel

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from random_weights import randomised
 from torch import Tensor, nn
 
-from diamond.agent import Agent
+from diamond.agents.agent import Agent
 from diamond.config import UNetConfig
+from diamond.config.presets import atari100k
 from diamond.networks.unet import DenoiserNetwork, UNet
-from diamond.presets import atari100k
 
 SMALL = UNetConfig(channels=(4, 8, 6), depths=(1, 2, 1), attention=(False, True, False), condition_channels=8)
 

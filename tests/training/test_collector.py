@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from diamond.config import ActorCriticConfig, EnvConfig
-from diamond.data.replay import Replay
 from diamond.envs import Game, Outcome, RealEnv, make_env
-from diamond.frames import to_network
+from diamond.experience.frames import to_network
+from diamond.experience.replay import Replay
 from diamond.networks.actor_critic import ActorCritic
 from diamond.training.collector import Collected, Collector
 

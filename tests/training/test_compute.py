@@ -13,7 +13,7 @@ from tiny_runs import assert_same_run, lasting, measured, newest, resume, start
 from diamond.compute import choose_device, parse_device
 from diamond.config import ComputeConfig
 from diamond.errors import DeviceError
-from diamond.training.metrics import read_metrics
+from diamond.runs.metrics import read_metrics
 
 
 @pytest.fixture

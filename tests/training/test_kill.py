@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from tiny_runs import TINY, as_options, assert_same_run, newest, resume, start
 
-from diamond.training.checkpoint import PARTIAL, PREFIX
+from diamond.runs.checkpoint import PARTIAL, PREFIX
 
 pytestmark = pytest.mark.slow
 
 KILLS = 20
 ENDLESS = {"schedule.epochs": 100_000, "collection.steps_per_epoch": 7}
 """Epochs of a few steps and updates, a checkpoint after each: much of the time, one is being written."""
-COMMAND = (sys.executable, "-W", "error", "-c", "from diamond.cli import main; main()", "train")
+COMMAND = (sys.executable, "-W", "error", "-c", "from diamond.cli.main import main; main()", "train")
 BEGUN = ("training in", "going on with")
 
 

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from diamond.agent import Agent
+from diamond.agents.agent import Agent
 from diamond.config import Config, UpdateConfig
 from diamond.errors import TrainingError
 from diamond.interop.published import load_published

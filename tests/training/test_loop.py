@@ -13,15 +13,15 @@ from tiny_runs import assert_same_run, lasting, measured, newest, resume, silent
 
 import diamond.training.loop as loop
 import diamond.training.trainer as trainer_module
-from diamond.agent import Agent
+from diamond.agents.agent import Agent
 from diamond.envs import RealEnv
 from diamond.errors import DeviceError, DiskError, EnvError, RunError, TrainingError
 from diamond.evaluation.scores import evaluate_agent
-from diamond.training.checkpoint import checkpoints, open_checkpoint
-from diamond.training.metrics import Row, read_metrics
-from diamond.training.progress import Progress
-from diamond.training.run_folder import RunFolder
-from diamond.training.streams import derive_seed
+from diamond.runs.checkpoint import checkpoints, open_checkpoint
+from diamond.runs.folder import RunFolder
+from diamond.runs.metrics import Row, read_metrics
+from diamond.runs.progress import Progress
+from diamond.runs.streams import derive_seed
 
 NETWORKS = ("denoiser", "reward_model", "actor_critic")
 UNTRAINED = {

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from diamond.config import ActorCriticConfig
+from diamond.experience.segments import Segment, reward_sign
 from diamond.networks.reward_termination import RewardTerminationModel
-from diamond.segments import Segment, reward_sign
 from diamond.training.objectives import actor_critic_loss, reward_termination_loss
 
 CFG = ActorCriticConfig(value_weight=2.0, entropy_weight=0.5)

@@ -12,13 +12,13 @@ import torch
 from tiny_runs import assert_same_run, lasting, newest, override, resume, start, tiny
 
 from diamond.config import from_dict, to_dict
-from diamond.data.episodes import EpisodeFolder, read_episode
 from diamond.errors import ConfigError, DataError, RunError
-from diamond.files import write_json
+from diamond.experience.episodes import EpisodeFolder, read_episode
+from diamond.runs.files import write_json
+from diamond.runs.folder import RunFolder, read_json
+from diamond.runs.metrics import read_metrics
+from diamond.runs.progress import Progress
 from diamond.training.loop import train
-from diamond.training.metrics import read_metrics
-from diamond.training.progress import Progress
-from diamond.training.run_folder import RunFolder, read_json
 
 EPOCHS = 3
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -16,8 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from diamond.diffusion.edm import Network, masked_mean
-from diamond.frames import to_pixel_grid
-from diamond.segments import Segment
+from diamond.experience.frames import to_pixel_grid
+from diamond.experience.segments import Segment
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from diamond.config import DenoiserConfig
-from diamond.frames import slide, to_pixel_grid
-from diamond.segments import Segment
+from diamond.experience.frames import slide, to_pixel_grid
+from diamond.experience.segments import Segment
 
 Network = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """F(scaled noisy frame (b c h w), level (b), scaled context (b n c h w), actions (b n)) -> (b c h w)."""

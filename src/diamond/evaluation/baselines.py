@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 
+from diamond.agents.policies import ConstantPolicy, Mode, Policy, RandomPolicy, RecurrentAgent
 from diamond.config import EnvConfig
 from diamond.envs import make_env as make_real_env
 from diamond.evaluation.human_scores import SOURCE
-from diamond.evaluation.policies import ConstantPolicy, Mode, Policy, RandomPolicy, RecurrentAgent
 from diamond.evaluation.scores import MakeEnv, evaluate_agent, evaluate_policy, summarise
 from diamond.evaluation.statistics import reference_scores
 

@@ -20,8 +20,8 @@ from jaxtyping import Float, Float64, UInt8
 
 from diamond.errors import DataError
 from diamond.evaluation.batching import PIXELS, batches
+from diamond.experience.frames import to_network
 from diamond.extras import require
-from diamond.frames import to_network
 
 
 def frechet_distance(features_a: Float[np.ndarray, "n d"], features_b: Float[np.ndarray, "m d"]) -> float:

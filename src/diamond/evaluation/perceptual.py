@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from diamond.errors import DataError
 from diamond.evaluation.batching import batches
-from diamond.frames import to_network
+from diamond.experience.frames import to_network
 
 SMALLEST = 64
 """Pixels that the shorter side of a frame has at least when the network looks at it."""

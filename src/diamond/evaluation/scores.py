@@ -18,9 +18,10 @@ import torch
 from gymnasium.vector import VectorEnv
 from jaxtyping import Bool, Float64, Int64, UInt8
 
+from diamond.agents.agent import Agent
+from diamond.agents.policies import Mode, NetworkPolicy, Policy, RecurrentAgent
 from diamond.config import EnvConfig
 from diamond.envs import make_env as make_real_env
-from diamond.evaluation.policies import Mode, NetworkPolicy, Policy, RecurrentAgent
 from diamond.evaluation.statistics import bootstrap_mean, human_normalised
 
 Progress = Callable[[int, int], None]
@@ -172,6 +173,33 @@ def evaluate_agent(
         make_env=make_env,
         progress=progress,
     )
+
+
+def score(
+    agent: Agent,
+    episodes: int,
+    seed: int,
+    mode: Mode = "sampled",
+    temperature: float = 1.0,
+    max_episode_steps: int | None = None,
+    record_frames: int = 0,
+    progress: Progress | None = None,
+) -> tuple[dict[str, Any], GameScores]:
+    """Play whole real games; the summary (JSON-ready) and the games themselves."""
+    games = evaluate_agent(
+        agent.config.env,
+        agent.actor_critic,
+        episodes,
+        num_envs=agent.config.schedule.evaluation_envs,
+        seed=seed,
+        device=agent.device,
+        mode=mode,
+        temperature=temperature,
+        max_episode_steps=max_episode_steps,
+        record_frames=record_frames,
+        progress=progress,
+    )
+    return summarise(games, agent.config.env.name), games
 
 
 def summarise(scores: GameScores, game: str, rng: np.random.Generator | None = None) -> dict[str, Any]:

@@ -11,17 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diamond import native
-from diamond.agent import Agent
+from diamond import kernels
+from diamond.agents.agent import Agent
 from diamond.diffusion.samplers import sample
 from diamond.errors import ExportError
+from diamond.experience.frames import slide, to_network, to_pixel_grid
 from diamond.export.graphs import INPUTS, OUTPUTS, Graph
 from diamond.extras import require
-from diamond.frames import slide, to_network, to_pixel_grid
 from diamond.imagination.dream import draw_noise
 from diamond.networks.unet import IMAGE_CHANNELS
-from diamond.play.worlds import Past
-from diamond.training.streams import derive_seed
+from diamond.play.game.worlds import Past
+from diamond.runs.streams import derive_seed
 
 STEPS = 5
 COMPARED = 64
@@ -40,7 +40,7 @@ def differences(
         ExportError: a package is missing.
     """
     calls = {name: _Both(name, graph) for name, graph in graphs.items()}
-    with native.disabled():
+    with kernels.disabled():
         for number, past in enumerate((starts[0], starts[-1])):
             generator = torch.Generator().manual_seed(derive_seed(0, "check", number))
             _dream(agent, calls, past, steps, generator)
@@ -59,7 +59,7 @@ def trial(agent: Agent, graphs: dict[str, Graph]) -> dict[str, list[float]]:
     pattern = (7919 * torch.arange(length * math.prod(size)) % 256) / 127.5 - 1
     frames, actions = pattern.reshape(1, length, *size), torch.zeros(1, length, dtype=torch.int32)
     oldest, newest = frames[:, 0], frames[:, -1]
-    with native.disabled():
+    with kernels.disabled():
         (denoised,) = graphs["denoiser"].module(newest, torch.ones(1), frames, actions)
         memory = agent.reward_model.initial_state(1, "cpu")
         reward, termination, *_ = graphs["reward_model"].module(newest, actions[:, 0], oldest, *memory)

@@ -25,10 +25,10 @@ from diamond.export.check import differences, require_agreement, trial
 from diamond.export.graphs import make_graphs
 from diamond.export.runtime import runtime_facts, runtime_files
 from diamond.extras import require
-from diamond.files import cannot_write, write_bytes, write_json
-from diamond.play.buttons import all_buttons, buttons_of, default_keys
-from diamond.play.settings import Settings, as_dict, ranges
-from diamond.play.source import Source
+from diamond.play.game.buttons import all_buttons, buttons_of, default_keys
+from diamond.play.game.settings import Settings, as_dict, ranges
+from diamond.play.game.source import Source
+from diamond.runs.files import cannot_write, write_bytes, write_json
 from diamond.version import __version__
 
 Format = Literal["web", "onnx"]

@@ -23,8 +23,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from diamond import native
-from diamond.agent import Agent
+from diamond import kernels
+from diamond.agents.agent import Agent
 from diamond.diffusion.edm import expected_frame
 from diamond.errors import ExportError
 from diamond.extras import require
@@ -145,7 +145,7 @@ def make_graphs(agent: Agent, half: bool) -> dict[str, Graph]:
         "actor_critic": ActorCriticGraph(agent),
     }
     examples = _examples(agent)
-    with native.disabled(), _quiet(), torch.no_grad():
+    with kernels.disabled(), _quiet(), torch.no_grad():
         return {name: Graph(module, _onnx(name, module, examples[name], half)) for name, module in modules.items()}
 
 

@@ -19,10 +19,10 @@ from torch import Tensor
 from diamond.config import Config, DenoiserConfig, SamplerConfig
 from diamond.diffusion.edm import Network
 from diamond.diffusion.samplers import denoising_trajectory, uses_churn
-from diamond.frames import slide, to_pixel_grid
+from diamond.experience.frames import slide, to_pixel_grid
+from diamond.experience.segments import Segment
 from diamond.networks.blocks import LSTMState
 from diamond.networks.reward_termination import RewardTerminationModel
-from diamond.segments import Segment
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from gymnasium.vector.utils import batch_space
 from jaxtyping import UInt8
 
 from diamond.errors import ConfigError
-from diamond.frames import to_stored
+from diamond.experience.frames import to_stored
 from diamond.imagination.dream import (
     DreamState,
     StartSource,

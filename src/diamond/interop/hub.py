@@ -24,7 +24,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from urllib.parse import quote
 
 from diamond.errors import RunError
-from diamond.files import cannot_write, write_json
+from diamond.runs.files import cannot_write, write_json
 
 PREFIX = "hf:"
 GAMES = "atari_100k/models"

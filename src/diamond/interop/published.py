@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from diamond.agent import Agent
+from diamond.agents.agent import Agent
 from diamond.config import ActorCriticConfig, Config, DenoiserConfig, EnvConfig, RewardModelConfig, UNetConfig
 from diamond.errors import ConfigError, RunError
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from diamond import native
+from diamond import kernels
 from diamond.config import ActorCriticConfig
 from diamond.networks.blocks import (
     Conv3x3,
@@ -79,7 +79,7 @@ class EncoderBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
         """Residual features."""
-        if native.usable(x):
+        if kernels.usable(x):
             norm, shortcut = normalisation_of(self.norm), shortcut_of(self.shortcut)
-            return native.convolution(x, weights_of(self.conv), normalisation=norm, residual=True, shortcut=shortcut)
+            return kernels.convolution(x, weights_of(self.conv), normalisation=norm, residual=True, shortcut=shortcut)
         return self.shortcut(x) + self.conv(F.silu(self.norm(x)))

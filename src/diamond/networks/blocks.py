@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from diamond import native
+from diamond import kernels
 
 CHANNELS_PER_GROUP = 32
 LSTMState = tuple[Tensor, Tensor]
@@ -27,8 +27,8 @@ class Conv3x3(nn.Conv2d):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
         """Convolve."""
-        if self.stride == (1, 1) and native.usable(x):
-            return native.convolution(x, weights_of(self))
+        if self.stride == (1, 1) and kernels.usable(x):
+            return kernels.convolution(x, weights_of(self))
         return super().forward(x)
 
 
@@ -42,20 +42,20 @@ def num_groups(channels: int) -> int:
     return max(1, channels // CHANNELS_PER_GROUP)
 
 
-def weights_of(conv: nn.Conv2d) -> native.Weights:
+def weights_of(conv: nn.Conv2d) -> kernels.Weights:
     """A convolution for a fused operation."""
     assert conv.bias is not None
-    return native.Weights(conv.weight, conv.bias)
+    return kernels.Weights(conv.weight, conv.bias)
 
 
-def shortcut_of(module: nn.Module) -> native.Weights | None:
+def shortcut_of(module: nn.Module) -> kernels.Weights | None:
     """A shortcut for a fused operation: None where it is the identity."""
     return weights_of(module) if isinstance(module, nn.Conv2d) else None
 
 
-def normalisation_of(norm: nn.GroupNorm) -> native.Normalisation:
+def normalisation_of(norm: nn.GroupNorm) -> kernels.Normalisation:
     """A group normalisation for a fused operation."""
-    return native.Normalisation(norm.num_groups, norm.eps, torch.cat((norm.weight, norm.bias))[None], offset=0.0)
+    return kernels.Normalisation(norm.num_groups, norm.eps, torch.cat((norm.weight, norm.bias))[None], offset=0.0)
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -77,9 +77,9 @@ class AdaptiveGroupNorm(nn.Module):
         scale, shift = self.linear(condition)[:, :, None, None].chunk(2, dim=1)
         return torch.addcmul(shift, F.group_norm(x, self.num_groups, eps=NORM_EPSILON), 1 + scale)
 
-    def fused(self, condition: Float[Tensor, "b k"]) -> native.Normalisation:
+    def fused(self, condition: Float[Tensor, "b k"]) -> kernels.Normalisation:
         """The same for a fused operation."""
-        return native.Normalisation(self.num_groups, NORM_EPSILON, self.linear(condition), offset=1.0)
+        return kernels.Normalisation(self.num_groups, NORM_EPSILON, self.linear(condition), offset=1.0)
 
 
 class SelfAttention(nn.Module):
@@ -100,9 +100,9 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Let every pixel look at every other."""
-        if native.usable(x):
+        if kernels.usable(x):
             weights = weights_of(self.qkv), weights_of(self.out)
-            return native.attention(x, normalisation_of(self.norm), *weights, self.num_heads)
+            return kernels.attention(x, normalisation_of(self.norm), *weights, self.num_heads)
         b, c, h, w = x.shape
         x = self.norm(x)
         qkv = self.qkv(x).reshape(b, 3, self.num_heads, c // self.num_heads, h * w)
@@ -131,7 +131,7 @@ class ResidualBlock(nn.Module):
         skip: Float[Tensor, "b e h w"] | None = None,
     ) -> Float[Tensor, "b d h w"]:
         """Transform `x`, with the channels of `skip` behind its own, under `condition`."""
-        if native.usable(x):
+        if kernels.usable(x):
             return self.attention(self._fused(x, condition, skip))
         x = x if skip is None else torch.cat((x, skip), dim=1)
         y = self.conv1(F.silu(self.norm1(x, condition)))
@@ -141,7 +141,7 @@ class ResidualBlock(nn.Module):
     def _fused(self, x: Tensor, condition: Tensor, skip: Tensor | None) -> Tensor:
         first = self.norm1.fused(condition), weights_of(self.conv1)
         second = self.norm2.fused(condition), weights_of(self.conv2)
-        return native.residual_block(x, skip, first, second, shortcut_of(self.shortcut))
+        return kernels.residual_block(x, skip, first, second, shortcut_of(self.shortcut))
 
 
 class FourierFeatures(nn.Module):
@@ -181,8 +181,8 @@ class Upsample(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
         """Twice the height and width."""
-        if native.usable(x):
-            return native.convolution(x, weights_of(self.conv), upsample=True)
+        if kernels.usable(x):
+            return kernels.convolution(x, weights_of(self.conv), upsample=True)
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 

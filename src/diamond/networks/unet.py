@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from diamond import native
+from diamond import kernels
 from diamond.config import UNetConfig
 from diamond.networks.blocks import (
     Conv3x3,
@@ -103,6 +103,6 @@ class DenoiserNetwork(nn.Module):
         condition = self.condition(self.noise_embedding(level) + self.action_embedding(actions).flatten(1))
         x = self.conv_in(torch.cat((context.flatten(1, 2), noisy), dim=1))
         x = self.unet(x, condition)
-        if native.usable(x):
-            return native.convolution(x, weights_of(self.conv_out), normalisation=normalisation_of(self.norm_out))
+        if kernels.usable(x):
+            return kernels.convolution(x, weights_of(self.conv_out), normalisation=normalisation_of(self.norm_out))
         return self.conv_out(F.silu(self.norm_out(x)))

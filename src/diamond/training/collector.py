@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diamond.data.episodes import Episode
-from diamond.data.replay import Replay
 from diamond.envs import RealEnv
-from diamond.frames import to_network
+from diamond.experience.episodes import Episode
+from diamond.experience.frames import to_network
+from diamond.experience.replay import Replay
 from diamond.imagination.dream import sample_categorical
 from diamond.networks.actor_critic import ActorCritic
 

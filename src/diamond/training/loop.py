@@ -16,13 +16,13 @@ from diamond.config import Config
 from diamond.envs import make_env
 from diamond.errors import ConfigError
 from diamond.evaluation.scores import evaluate_agent, metrics_row, summarise
-from diamond.training.checkpoint import newest_checkpoint, prune, remove_partial, write_checkpoint
+from diamond.runs.checkpoint import newest_checkpoint, prune, remove_partial, write_checkpoint
+from diamond.runs.folder import RunFolder, require_free
+from diamond.runs.metrics import Mean, MetricsLog, Row, peak_memory
+from diamond.runs.progress import Progress, size
+from diamond.runs.streams import derive_seed
 from diamond.training.learner import Learner
-from diamond.training.metrics import Mean, MetricsLog, Row, peak_memory
 from diamond.training.objectives import Metrics
-from diamond.training.progress import Progress, size
-from diamond.training.run_folder import RunFolder, require_free
-from diamond.training.streams import derive_seed
 from diamond.training.trainer import Trainer, recorded_for
 
 UPDATES_BETWEEN_CHECKS = 100

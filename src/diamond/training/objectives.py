@@ -11,8 +11,8 @@ from torch import Tensor
 
 from diamond.config import ActorCriticConfig
 from diamond.diffusion.edm import masked_mean
+from diamond.experience.segments import Segment, reward_sign
 from diamond.networks.reward_termination import RewardTerminationModel
-from diamond.segments import Segment, reward_sign
 
 Metrics = dict[str, Tensor]
 """Scalar tensors without gradient, by name."""

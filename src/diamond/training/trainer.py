@@ -17,15 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diamond.agent import Agent
+from diamond.agents.agent import Agent
 from diamond.config import Config
-from diamond.data.episodes import Episode, EpisodeFolder, read_episode, write_episode
-from diamond.data.recordings import recorded_episodes
-from diamond.data.replay import Replay
 from diamond.diffusion.edm import denoising_loss, draw_training_noise
 from diamond.envs import RealEnv
 from diamond.errors import RunError
-from diamond.files import write_atomic
+from diamond.experience.episodes import Episode, EpisodeFolder, read_episode, write_episode
+from diamond.experience.recordings import recorded_episodes
+from diamond.experience.replay import Replay
+from diamond.experience.segments import Segment
 from diamond.imagination.dream import DreamState, WorldModel, begin
 from diamond.imagination.returns import lambda_returns
 from diamond.imagination.rollout import (
@@ -40,13 +40,13 @@ from diamond.imagination.rollout import (
     imagine_step,
     pool_size,
 )
-from diamond.segments import Segment
-from diamond.training.checkpoint import Checkpoint
+from diamond.runs.checkpoint import Checkpoint
+from diamond.runs.files import write_atomic
+from diamond.runs.metrics import Row
+from diamond.runs.streams import RandomStreams, derive_seed
 from diamond.training.collector import Collected, Collector
 from diamond.training.learner import Learner
-from diamond.training.metrics import Row
 from diamond.training.objectives import Metrics, actor_critic_loss, reward_termination_loss
-from diamond.training.streams import RandomStreams, derive_seed
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from diamond.evaluation.fidelity.compare import Number, by_game, over_games
 from diamond.evaluation.fidelity.games import RealGame
 from diamond.evaluation.fidelity.one_step import contexts
 from diamond.evaluation.image_metrics import differs, mean_error
-from diamond.frames import to_network, to_stored
+from diamond.experience.frames import to_network, to_stored
 from diamond.imagination.dream import WorldModel, closed, draw_noise, next_frame
 
 Branches = UInt8[np.ndarray, "k a h w 3"]

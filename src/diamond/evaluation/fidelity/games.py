@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
+from diamond.agents.policies import Policy
 from diamond.config import EnvConfig
-from diamond.data.episodes import Episode, EpisodeFolder
-from diamond.data.recordings import require_fitting
 from diamond.envs import RealEnv, make_env
 from diamond.errors import DataError
-from diamond.evaluation.policies import Policy
+from diamond.experience.episodes import Episode, EpisodeFolder
+from diamond.experience.recordings import require_fitting
 
 FEWEST_GAMES = 10
 """Fewer games give no number: an interval over them says next to nothing."""

@@ -12,18 +12,17 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from diamond.agent import Agent
+from diamond.agents.agent import Agent
 from diamond.evaluation.calibration import brier_score, precision_recall, reliability, top_class
 from diamond.evaluation.fidelity.actions import Branches, dream_branches, sensitivity
-from diamond.evaluation.fidelity.dreaming import Predict, predictor
 from diamond.evaluation.fidelity.games import GameSet, contexts_of
 from diamond.evaluation.fidelity.instruments import Instruments
 from diamond.evaluation.fidelity.on_its_own import curves, dream_games, real_future
 from diamond.evaluation.fidelity.one_step import judge, next_frames
 from diamond.evaluation.image_metrics import mean_error
-from diamond.evaluation.video import filmstrip_png
+from diamond.experience.segments import reward_sign
 from diamond.imagination.dream import WorldModel
-from diamond.segments import reward_sign
+from diamond.imagination.open_loop import Predict, predictor
 
 KIND = "diamond fidelity"
 """What the record calls itself: a run folder's own `fidelity.json`, from the end of training, is something else."""
@@ -51,11 +50,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Film:
-    """Moments of one game, real above dreamed, as a PNG."""
+    """Moments of one game, in reality and as dreamed."""
 
     caption: str
-    png: bytes
-    columns: int
+    steps: list[int]
+    """Steps ahead of the frame that the dream started from."""
+    real: UInt8[np.ndarray, "_ h w 3"]
+    dream: UInt8[np.ndarray, "_ h w 3"]
 
 
 @dataclass
@@ -190,13 +191,9 @@ def _films(games: GameSet, dreamed: list[UInt8[np.ndarray, "_ h w 3"]], n: int) 
     for word, i in chosen.items():
         game = games.games[i]
         steps = _film_steps(lengths[i])
-        strips = {
-            "real game": game.frames[n - 1 :],
-            "dream": np.concatenate((game.frames[n - 1 : n], dreamed[i])),
-        }
-        scale = max(1, 96 // game.frames.shape[1])
+        dream = np.concatenate((game.frames[n - 1 : n], dreamed[i]))
         caption = f"{games.name}: {word} of {len(ranked)} games, mean error {errors[i]:.1f} over {lengths[i]:,} steps"
-        films.append(Film(caption, filmstrip_png(strips, steps, scale), len(steps)))
+        films.append(Film(caption, steps, game.frames[n - 1 :][steps], dream[steps]))
     return films
 
 

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, UInt8
 
 from diamond.evaluation.fidelity.compare import Distance, compare, error_where_moved, over_games
-from diamond.evaluation.fidelity.dreaming import Predict, dream_on
 from diamond.evaluation.fidelity.games import FEWEST_GAMES, GameSet, RealGame
 from diamond.evaluation.image_metrics import mean_error
+from diamond.imagination.open_loop import Predict, dream_on
 
 HORIZONS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000)
 """Steps ahead at which the dream is compared; it goes on to the last of them."""

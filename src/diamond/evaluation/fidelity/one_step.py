@@ -13,10 +13,10 @@ from jaxtyping import Float, Int, UInt8
 
 from diamond.evaluation.batching import batches
 from diamond.evaluation.fidelity.compare import Distance, by_game, compare, error_where_moved, over_games
-from diamond.evaluation.fidelity.dreaming import Predict
 from diamond.evaluation.fidelity.games import GameSet, RealGame, contexts_of, episodes_of
-from diamond.frames import to_network, to_stored
+from diamond.experience.frames import to_network, to_stored
 from diamond.imagination.dream import WorldModel
+from diamond.imagination.open_loop import Predict
 
 TRANSITIONS = 64
 """Judged at a time, one after the other."""

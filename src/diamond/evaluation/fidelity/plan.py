@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from diamond.agent import Agent
+from diamond.agents.agent import Agent
+from diamond.agents.policies import NetworkPolicy, Policy, RandomPolicy
 from diamond.config import to_dict
 from diamond.envs import RealEnv
 from diamond.errors import ConfigError, DataError, RunError
@@ -27,8 +28,7 @@ from diamond.evaluation.fidelity.games import (
     recorded_games,
 )
 from diamond.evaluation.fidelity.measure import FORMAT_VERSION, KIND, Measured, Progress, SeedOf
-from diamond.evaluation.policies import NetworkPolicy, Policy, RandomPolicy
-from diamond.provenance import origin
+from diamond.runs.provenance import origin
 from diamond.version import __version__
 
 

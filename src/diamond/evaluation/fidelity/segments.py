@@ -8,89 +8,23 @@ Axes   s segments | n context frames | t steps ahead | m = n + t | h w c image
 Units  errors are mean absolute differences in grey levels, 0 to 255
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
 from typing import Any
 
 import numpy as np
 import torch
-from gymnasium.vector import VectorEnv
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float
 
+from diamond.agents.agent import Agent
+from diamond.agents.recording import HeldOut, Recording, held_out_segments
 from diamond.errors import DataError
-from diamond.evaluation.fidelity.dreaming import Predict, open_loop, predictor
 from diamond.evaluation.image_metrics import differs, moved_error
-from diamond.evaluation.policies import Policy
 from diamond.evaluation.statistics import bootstrap_mean
 from diamond.imagination.dream import WorldModel
+from diamond.imagination.open_loop import Predict, open_loop, predictor
 
 HORIZONS = (1, 5, 15)
 """Steps ahead at which errors are reported."""
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Stretches of real games that no network was trained on: n context frames and t frames that followed."""
-
-    frames: UInt8[np.ndarray, "s m h w 3"]
-    actions: Int64[np.ndarray, "s m-1"]
-    """The action taken in each frame but the last."""
-    context_length: int
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-
-@dataclass(frozen=True)
-class Recording:
-    """Real games played side by side for a number of steps."""
-
-    frames: UInt8[np.ndarray, "t n h w 3"]
-    actions: Int64[np.ndarray, "t n"]
-    """The action taken in each frame."""
-    ended: np.ndarray
-    """(t, n), whether the game was over after the action."""
-
-
-def record(env: VectorEnv, policy: Policy, steps: int, seed: int) -> Recording:
-    """Play real games for `steps` steps; environments are those of `make_env(..., training=False)`."""
-    frames, _ = env.reset(seed=seed)
-    rows = []
-    for _ in range(steps):
-        actions = policy.act(frames)
-        following, _, terminated, truncated, _ = env.step(actions)
-        ended = terminated | truncated
-        rows.append((frames, actions, ended))
-        policy.reset(ended)
-        frames = following
-    return Recording(*(np.stack(column) for column in zip(*rows, strict=True)))
-
-
-def held_out_segments(
-    recordings: Sequence[Recording], context_length: int, steps_ahead: int, count: int, rng: np.random.Generator
-) -> HeldOut:
-    """Draw `count` stretches that no game's end cuts, equally many from each recording.
-
-    Raises:
-        DataError: the recordings hold none that is long enough.
-    """
-    length = context_length + steps_ahead
-    frames, actions = [], []
-    for share, recording in zip(_shares(count, len(recordings)), recordings, strict=True):
-        steps, _ = recording.ended.shape
-        ends_before = np.concatenate((np.zeros_like(recording.ended[:1], dtype=int), recording.ended.cumsum(axis=0)))
-        whole = ends_before[length - 1 : steps] == ends_before[: max(0, steps - length + 1)]
-        starts = np.argwhere(whole)
-        if len(starts) == 0:
-            raise DataError(f"no stretch of {length} steps without a game's end was recorded: record more steps")
-        for start, lane in starts[rng.choice(len(starts), size=share, replace=len(starts) < share)]:
-            frames.append(recording.frames[start : start + length, lane])
-            actions.append(recording.actions[start : start + length - 1, lane])
-    return HeldOut(np.stack(frames), np.stack(actions), context_length)
-
-
-def _shares(total: int, parts: int) -> list[int]:
-    return [total // parts + (part < total % parts) for part in range(parts)]
 
 
 def dream_errors(
@@ -143,3 +77,22 @@ def _append(curve: dict[str, list[float | None]], values: Float[np.ndarray, "n"]
 
 def _seeded(world: WorldModel, seed: int, device: torch.device) -> Predict:
     return predictor(world, torch.Generator(device).manual_seed(seed))
+
+
+def real_beside_dream(agent: Agent, recording: Recording, steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A stretch of a recording and the dream from its first frames under the same actions, each uint8 (t, h, w, 3).
+
+    Shorter than `steps` where no recorded game lasts that long.
+    """
+    n, rng = agent.config.denoiser.context_length, np.random.default_rng(seed)
+    longest = min(steps, len(recording.frames) - n)
+    for length in range(longest, 0, -1):
+        with contextlib.suppress(DataError):
+            chosen = held_out_segments([recording], n, length, 1, rng)
+            break
+    else:
+        raise DataError(f"no recorded game lasts {n + 1} steps: record more of them")
+    world = WorldModel.of(agent.denoiser, agent.reward_model, agent.config)
+    predict = predictor(world, torch.Generator(agent.device).manual_seed(seed))
+    dreamed = open_loop(predict, chosen.frames[:, :n], chosen.actions, agent.device)
+    return chosen.frames[0, n:], dreamed[0]

@@ -1,5 +1,0 @@
-"""How fast this machine trains and dreams: `bench`, and `table` to print what it measured."""
-
-from diamond.benchmarking.measure import bench, table
-
-__all__ = ["bench", "table"]

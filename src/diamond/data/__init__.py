@@ -1,6 +1,0 @@
-"""Real experience: episodes on disk, and training segments drawn from them."""
-
-from diamond.data.episodes import Episode, EpisodeFolder, read_episode, write_episode
-from diamond.data.replay import Replay
-
-__all__ = ["Episode", "EpisodeFolder", "Replay", "read_episode", "write_episode"]

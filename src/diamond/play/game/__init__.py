@@ -1,0 +1,1 @@
+"""One game, its past and its settings, without clocks, browsers or threads."""

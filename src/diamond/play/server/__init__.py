@@ -1,0 +1,1 @@
+"""The page, its rooms and the messages between them."""

@@ -1,0 +1,141 @@
+"""What a run tells the person who waits for it."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TextIO
+
+from diamond.config import Config
+from diamond.runs.metrics import Row
+
+SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_REFRESHES = 0.5
+LABELS = {
+    "collect": "real steps",
+    "denoiser": "denoiser updates",
+    "reward_model": "reward-model updates",
+    "actor_critic": "actor-critic updates",
+}
+
+
+class Progress:
+    """Prints the phase, its speed and the time left: in place on a terminal, as a line now and then elsewhere."""
+
+    def __init__(self, stream: TextIO | None = None, quiet: bool = False) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._quiet = quiet
+        self._terminal = self._stream.isatty()
+        self._left: dict[str, float] = {}
+        self._seconds: dict[str, float] = {}
+        self._units: dict[str, float] = {}
+        self._last_advance = self._last_shown = self._begun = time.monotonic()
+        self._config: Config | None = None
+        self._epoch = 0
+        self._note = ""
+        self._disk_bytes = 0
+
+    def begin(self, config: Config, epoch: int, env_steps: int) -> None:
+        """Count the work that is left."""
+        self._config, self._epoch = config, epoch
+        left_epochs = max(0, config.schedule.epochs - epoch)
+        self._left = {"collect": max(0, min(config.collection.total_steps, self._planned_steps(config)) - env_steps)}
+        for name in ("denoiser", "reward_model", "actor_critic"):
+            cfg = getattr(config.updates, name)
+            first = cfg.first_epoch_updates if epoch == 0 and left_epochs else 0
+            self._left[name] = first + max(0, left_epochs - (epoch == 0)) * cfg.updates_per_epoch
+        self._last_advance = time.monotonic()
+
+    def advance(self, phase: str, units: int) -> None:
+        """`units` of work of a phase are done."""
+        now = time.monotonic()
+        self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._last_advance
+        self._units[phase] = self._units.get(phase, 0.0) + units
+        self._left[phase] = max(0.0, self._left.get(phase, 0.0) - units)
+        self._last_advance = now
+        if now - self._last_shown >= (SECONDS_BETWEEN_REFRESHES if self._terminal else SECONDS_BETWEEN_LINES):
+            self._show(self._line(phase))
+
+    def games(self, done: int, wanted: int) -> None:
+        """Whole games of an evaluation."""
+        now = time.monotonic()
+        if now - self._last_shown >= (SECONDS_BETWEEN_REFRESHES if self._terminal else SECONDS_BETWEEN_LINES):
+            self._show(f"playing real games to score the agent: {done} of {wanted} done")
+        self._last_advance = now
+
+    def counted(self, what: str, done: int, wanted: int) -> None:
+        """Work of one kind; nothing done begins it."""
+        now = time.monotonic()
+        if done == 0:
+            self._begun = now
+            self.message(what)
+        elif now - self._last_shown >= (SECONDS_BETWEEN_REFRESHES if self._terminal else SECONDS_BETWEEN_LINES):
+            rate = done / max(now - self._begun, 1e-9)
+            left = duration((wanted - done) / rate)
+            self._show(f"{what}: {done:,} of {wanted:,} | {rate:,.1f}/s | {left} left")
+
+    def epoch(self, row: Row, disk_bytes: int) -> None:
+        """An epoch is over; the run now takes `disk_bytes` on disk."""
+        self._epoch, self._disk_bytes = int(row["epoch"]), disk_bytes
+        score = row.get("evaluation/return_mean", row.get("collect/return_mean"))
+        if score is not None:
+            self._note = f"return {score:.1f}"
+        self._last_advance = time.monotonic()
+
+    def message(self, text: str) -> None:
+        """A line to keep on the screen."""
+        if not self._quiet:
+            print(("\r\033[K" if self._terminal else "") + text, file=self._stream, flush=True)
+
+    def seconds_left(self) -> float | None:
+        """Time for the rest at the speeds seen so far; None until every phase has been seen."""
+        if any(left > 0 and self._units.get(name, 0) == 0 for name, left in self._left.items()):
+            return None
+        return self._seconds_left_of_known_phases()
+
+    def _seconds_left_of_known_phases(self) -> float:
+        known = (name for name in self._units if self._units[name] > 0)
+        return sum(self._left[name] * self._seconds[name] / self._units[name] for name in known)
+
+    def _line(self, phase: str) -> str:
+        assert self._config is not None
+        rate = self._units[phase] / max(self._seconds[phase], 1e-9)
+        parts = [
+            f"epoch {self._epoch + 1}/{self._config.schedule.epochs}",
+            f"{rate:.1f} {LABELS[phase]}/s",
+        ]
+        if phase == "actor_critic":
+            dreamed = self._config.imagination.num_envs * self._config.actor_critic.window
+            parts.append(f"{rate * dreamed:,.0f} imagined frames/s")
+        left = self.seconds_left()
+        parts += [self._note] if self._note else []
+        parts += [f"{self._disk_bytes / 1e6:.0f} MB on disk"] if self._disk_bytes else []
+        known = f"{duration(self._seconds_left_of_known_phases())} left"
+        parts.append(known if left is not None else f"more than {known}: not every phase has run yet")
+        return " | ".join(parts)
+
+    def _show(self, line: str) -> None:
+        self._last_shown = time.monotonic()
+        if self._quiet:
+            return
+        if self._terminal:
+            print(f"\r\033[K{line}", end="", file=self._stream, flush=True)
+        else:
+            print(line, file=self._stream, flush=True)
+
+    @staticmethod
+    def _planned_steps(config: Config) -> int:
+        cfg = config.collection
+        return cfg.first_epoch_min_steps + config.schedule.epochs * cfg.steps_per_epoch
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: `42 s`, `7 min`, `3 h 20 min`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files under a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
