@@ -374,7 +374,7 @@ def test_games_of_another_game_are_no_measure(run: Path, copied: Path, tmp_path:
     config["env"] |= {"id": "MinAtar/Breakout-v1", "height": 16, "width": 16}
     (copied / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(DataError, match="holds games of MinAtar/Breakout-v1: give games of diamond/Catch-v0"):
-        report_fidelity(run, Plan(), tmp_path / "out", copied / "episodes")
+        report_fidelity(run, Plan(), tmp_path / "out", data=copied / "episodes")
 
 
 def test_a_published_file_needs_a_place_for_its_result() -> None:

@@ -20,7 +20,7 @@ import tiny_runs
 import torch
 from conftest import COMMAND
 
-import diamond.config
+import diamond.config.experiment
 import diamond.training.trainer as trainer_module
 from diamond.cli.main import VERBS, main
 from diamond.config import Config, flatten
@@ -478,7 +478,7 @@ def test_presets_are_listed_with_their_meaning_and_the_default(cli: Cli) -> None
 def field_meanings() -> dict[tuple[str, str], str]:
     """The text below every field of the configuration, by class and field."""
     meanings = {}
-    for node in ast.walk(ast.parse(inspect.getsource(diamond.config))):
+    for node in ast.walk(ast.parse(inspect.getsource(diamond.config.experiment))):
         if isinstance(node, ast.ClassDef):
             for statement, text in zip(node.body, node.body[1:], strict=False):
                 if isinstance(statement, ast.AnnAssign) and isinstance(text, ast.Expr):

@@ -168,7 +168,7 @@ def test_games_too_short_to_start_a_dream_from(copied: Path) -> None:
 def pong() -> tuple[Source, list[str]]:
     heard: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api, "RECORDED_STEPS", 60)
+        patch.setattr(source_module, "RECORDED_STEPS", 60)
         return load_source(PUBLISHED, device="cpu", game="Pong", progress=heard.append), heard
 
 
