@@ -18,8 +18,6 @@ from dreams import (
     uneventful,
     without_content,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
 from diamond.config import DenoiserConfig, SamplerConfig
@@ -306,37 +304,6 @@ def test_noise_comes_from_its_generator() -> None:
     assert first.reward.min() >= 0
     assert first.reward.max() < 1
     assert draw_noise(shape, SamplerConfig(), torch.Generator()).churn is None, "a sampler without churn needs none"
-
-
-def test_class_boundaries() -> None:
-    """Four equal classes: each takes [k/4, (k+1)/4)."""
-    uniform = torch.tensor([0, 0.2499999, 0.25, 0.4999999, 0.5, 0.7499999, 0.75, 1 - 2**-24])
-    assert sample_categorical(torch.zeros(8, 4), uniform).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-
-
-def test_what_is_impossible_never_happens() -> None:
-    """Not at the edges of the uniform draw either."""
-    uniform = torch.tensor([0.0, 0.5, 1 - 2**-24])
-    for certain in range(3):
-        logits = torch.full((3, 3), -float("inf"))
-        logits[:, certain] = 0
-        assert sample_categorical(logits, uniform).tolist() == [certain] * 3
-
-
-@given(st.lists(st.floats(-6, 6), min_size=2, max_size=7))
-def test_frequencies_are_the_probabilities(logits: list[float]) -> None:
-    """A thousand evenly spaced draws fall into each class in proportion, to within the one on each edge."""
-    draws = 1000
-    uniform = (torch.arange(draws) + 0.5) / draws
-    classes = sample_categorical(torch.tensor(logits).expand(draws, -1), uniform)
-    counts = classes.bincount(minlength=len(logits))
-    expected = draws * torch.tensor(logits, dtype=torch.float64).softmax(dim=0)
-    assert (counts - expected).abs().max() <= 1.01
-    assert (classes.diff() >= 0).all(), "larger draws, later classes"
-
-
-def test_classes_of_any_batch_shape() -> None:
-    assert sample_categorical(torch.zeros(5, 2, 3), torch.full((5, 2), 0.5)).tolist() == [[1, 1]] * 5
 
 
 # Starting
