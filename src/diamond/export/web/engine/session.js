@@ -17,7 +17,7 @@ const REMEMBERED = 3000;
  * @property {number} frame counts up; after a rewind it counts on from there
  * @property {number} game counts the starts since the seed was set; names the noise
  * @property {import('./world.js').Dream} dream
- * @property {any} output what the agent thinks of the newest frame
+ * @property {any} opinion what the agent thinks of the newest frame
  * @property {?number} action what led here; null for the first frame of a game
  * @property {string} player
  */
@@ -46,7 +46,7 @@ export async function createSession(facts, starts, world) {
     place = moments.length - 1;
   }
 
-  function outputOf({ logits, value, memory }) {
+  function opinionOf({ logits, value, memory }) {
     const policy = softmax(logits, settings.temperature);
     const entropy = policy.reduce((sum, p) => (p > 0 ? sum - p * Math.log(p) : sum), 0);
     return { logits, value, memory, policy, entropy };
@@ -54,8 +54,8 @@ export async function createSession(facts, starts, world) {
 
   async function begin(past, frame, game) {
     const dream = await world.begin(past);
-    const output = outputOf(await world.firstLook(past));
-    append({ frame, game, dream, output, action: null, player: settings.player });
+    const opinion = opinionOf(await world.firstLook(past));
+    append({ frame, game, dream, opinion, action: null, player: settings.player });
   }
 
   function newGame(frame, game) {
@@ -65,11 +65,11 @@ export async function createSession(facts, starts, world) {
 
   const reset = () => newGame(now().frame + 1, now().game + 1);
 
-  function choose({ game, output, dream }, held) {
+  function choose({ game, opinion, dream }, held) {
     if (settings.player === 'human') return actionFor(held, actions);
     const { uniform } = stream(settings.seed, 'action', game, dream.tally.steps);
     const alike = actions.map(() => 1 / actions.length);
-    return draw(settings.player === 'random' ? alike : output.policy, uniform());
+    return draw(settings.player === 'random' ? alike : opinion.policy, uniform());
   }
 
   await newGame(0, 0);
@@ -80,14 +80,14 @@ export async function createSession(facts, starts, world) {
 
     /** What there is to see now: a frame's header without times, and the pixels of each view. */
     get picture() {
-      const { frame, output, action, player, dream } = now();
+      const { frame, opinion, action, player, dream } = now();
       const { height, width } = facts;
       const steps = settings.show_denoising ? denoising : [];
       const views = [
         { name: 'dream', height, width, ...dream.tally },
         ...steps.map((_, i) => ({ name: i === 0 ? 'noise' : `step ${i}`, height, width })),
       ];
-      const { policy, value, entropy } = output;
+      const { policy, value, entropy } = opinion;
       const [oldest, newest] = [moments[0].frame, moments.at(-1).frame];
       return {
         header: { frame, oldest, newest, player, action, policy, value, entropy, views },
@@ -108,11 +108,11 @@ export async function createSession(facts, starts, world) {
       const action = choose(before, held);
       const noise = world.drawNoise(settings, 'dream', before.game, before.dream.tally.steps);
       const { dream, images } = await world.step(before.dream, action, settings, noise);
-      const seen = await world.look(dream.past.frames.at(-1), before.output.memory);
+      const seen = await world.look(dream.past.frames.at(-1), before.opinion.memory);
       const { game, frame } = before;
       const { player } = settings;
       denoising = images;
-      append({ frame: frame + 1, game, dream, output: outputOf(seen), action, player });
+      append({ frame: frame + 1, game, dream, opinion: opinionOf(seen), action, player });
     },
 
     /** Turns one setting; another seed or start begins a new game. Throws a RangeError. */
@@ -121,7 +121,7 @@ export async function createSession(facts, starts, world) {
       if (name === 'seed') await newGame(now().frame + 1, 0);
       else if (name === 'start') await reset();
       else if (name === 'temperature') {
-        moments[place] = { ...now(), output: outputOf(now().output) };
+        moments[place] = { ...now(), opinion: opinionOf(now().opinion) };
       }
     },
 
