@@ -23,9 +23,9 @@ from diamond.imagination.world import (
     WorldModel,
     draw_noise,
     restart_where,
-    select_memory,
+    select_state,
     where,
-    where_memory,
+    where_state,
 )
 from diamond.networks.actor_critic import ActorCritic
 from diamond.networks.blocks import LSTMState
@@ -151,9 +151,9 @@ def imagine_step(
     # In a restarted dream the policy has seen the pool's start frame instead of the successor.
     following = PolicyOutput(
         dream=restart_where(done, dream, starts.dream, index),
-        state_before=where_memory(done, select_memory(starts.state_before, index), now.state),
+        state_before=where_state(done, select_state(starts.state_before, index), now.state),
         logits=where(done, starts.logits[index], logits),
-        state=where_memory(done, select_memory(starts.state, index), state),
+        state=where_state(done, select_state(starts.state, index), state),
     )
     row = (frame, action, step.reward, step.terminated, truncated, value.float(), index)
     return following, restarts + done.sum(), row
@@ -198,7 +198,7 @@ def evaluate_policy(
     for t in range(len(done)):
         step_logits, value, state = policy.from_features(features[t], state)
         index = trajectory.start_index[t]
-        state = where_memory(done[t], select_memory((start_hidden, start_cell), index), state)
+        state = where_state(done[t], select_state((start_hidden, start_cell), index), state)
         logits.append(step_logits.float())
         values.append(value.float())
     return torch.stack(logits), torch.stack(values)

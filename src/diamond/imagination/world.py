@@ -103,20 +103,20 @@ def restart_where(done: Bool[Tensor, "b"], state: DreamState, pool: DreamState, 
     return DreamState(
         frames=where(done, chosen.frames, state.frames),
         actions=where(done, chosen.actions, state.actions),
-        reward_state=where_memory(done, chosen.reward_state, state.reward_state),
+        reward_state=where_state(done, chosen.reward_state, state.reward_state),
         steps=where(done, chosen.steps, state.steps),
     )
 
 
 def select(pool: DreamState, index: Int[Tensor, "b"]) -> DreamState:
     """The entries of `pool` at `index`."""
-    reward_state = select_memory(pool.reward_state, index)
+    reward_state = select_state(pool.reward_state, index)
     return DreamState(pool.frames[index], pool.actions[index], reward_state, pool.steps[index])
 
 
-def select_memory(memory: LSTMState, index: Int[Tensor, "b"]) -> LSTMState:
+def select_state(state: LSTMState, index: Int[Tensor, "b"]) -> LSTMState:
     """The entries of a recurrent state at `index`."""
-    return memory[0][index], memory[1][index]
+    return state[0][index], state[1][index]
 
 
 def where(mask: Bool[Tensor, "b"], yes: Shaped[Tensor, "b *rest"], no: Shaped[Tensor, "b *rest"]) -> Tensor:
@@ -124,6 +124,6 @@ def where(mask: Bool[Tensor, "b"], yes: Shaped[Tensor, "b *rest"], no: Shaped[Te
     return torch.where(mask.reshape(-1, *(1,) * (yes.ndim - 1)), yes, no)
 
 
-def where_memory(mask: Bool[Tensor, "b"], yes: LSTMState, no: LSTMState) -> LSTMState:
+def where_state(mask: Bool[Tensor, "b"], yes: LSTMState, no: LSTMState) -> LSTMState:
     """`where` for a recurrent state."""
     return where(mask, yes[0], no[0]), where(mask, yes[1], no[1])
