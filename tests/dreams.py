@@ -13,7 +13,8 @@ from diamond.config import Config, DenoiserConfig, SamplerConfig
 from diamond.config.presets import debug
 from diamond.experience.frames import to_pixel_grid
 from diamond.experience.segments import Segment
-from diamond.imagination.dream import DreamState, WorldModel, begin
+from diamond.imagination.dream import begin
+from diamond.imagination.world import DreamState, WorldModel
 from diamond.networks.reward_termination import RewardTerminationModel
 
 ACTIONS = 3

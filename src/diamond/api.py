@@ -10,7 +10,7 @@ from diamond.config import Config
 from diamond.config.presets import preset
 from diamond.errors import DiamondError
 from diamond.evaluation.scores import score
-from diamond.imagination.dream import WorldModel
+from diamond.imagination.world import WorldModel
 from diamond.imagination.world_model_env import SingleWorldModelEnv, WorldModelEnv
 from diamond.loading import dream, load, load_starts
 

@@ -16,7 +16,7 @@ from diamond.errors import DataError, RunError
 from diamond.experience.episodes import EpisodeFolder
 from diamond.experience.replay import Replay
 from diamond.experience.segments import Segment
-from diamond.imagination.dream import StartSource, WorldModel
+from diamond.imagination.world import StartSource, WorldModel
 from diamond.imagination.world_model_env import WorldModelEnv
 from diamond.interop import hub
 from diamond.interop.published import load_published

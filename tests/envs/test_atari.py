@@ -302,7 +302,7 @@ def test_going_back_shows_the_games_last_moment_as_it_was() -> None:
     reference, rng, ended_at = Reference("Breakout"), np.random.default_rng(1), set()
     env.reset(seed=0)
     while ended_at != {1, 2, 3, 4}:
-        moment, actions = env.moment(), rng.integers(4, size=1)
+        moment, actions = env.state(), rng.integers(4, size=1)
         _, frames = reference.advance(actions[0])
         _, rewards, _, _, info = env.step(actions)
         if info["game_over"][0]:
@@ -369,11 +369,11 @@ def test_a_saved_moment_is_much_smaller_than_a_screen() -> None:
     env = make_env(EnvConfig(game="Seaquest", height=16, width=16), 1, training=False)
     env.reset(seed=0)
     env.step(np.zeros(1, np.int64))
-    moments = [env.moment()]
+    moments = [env.state()]
     tracemalloc.start()
     for step in range(100):
         env.step(np.array([step % 18]))
-        moments.append(env.moment())
+        moments.append(env.state())
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held / len(moments) < 210 * 160 * 3 / 10

@@ -162,7 +162,7 @@ def test_what_follows_a_moment_follows_it_again_bit_by_bit(cfg: EnvConfig, train
     actions = random_actions(env, 90, seed=2)
     moments, seen, first = [], [frames], []
     for row in actions:
-        moments.append(env.moment())
+        moments.append(env.state())
         first.append(rollout(env, row[None]))
         seen.append(first[-1][0][0])
     expected = [np.concatenate(values) for values in zip(*first, strict=True)]
@@ -186,9 +186,9 @@ def test_moments_stay_as_they_were_when_the_game_branches_off_before_them(cfg: E
     stem, branch, other = (random_actions(env, steps, seed) for seed, steps in enumerate((7, 5, 30)))
     env.reset(seed=8)
     rollout(env, stem)
-    fork = env.moment()
+    fork = env.state()
     rollout(env, branch)
-    tip = env.moment()
+    tip = env.state()
     for _ in range(2):  # another branch, and one from the branch's own beginning
         env.return_to(fork)
         rollout(env, other)
@@ -207,7 +207,7 @@ def test_a_moment_before_the_games_end_goes_on_in_that_game(cfg: EnvConfig) -> N
     actions = random_actions(env, 300, seed=5)
     moments, ends = [], []
     for row in actions:
-        moments.append(env.moment())
+        moments.append(env.state())
         *_, info = env.step(row)
         ends.append(bool(info["game_over"][0]))
     first, second = np.flatnonzero(ends)[:2]
@@ -341,7 +341,7 @@ def test_the_first_reset_cannot_be_left_out() -> None:
     with pytest.raises(error.ResetNeeded):
         env.snapshot()
     with pytest.raises(error.ResetNeeded):
-        env.moment()
+        env.state()
 
 
 def test_games_that_save_no_moments_are_replayed_from_their_start() -> None:
@@ -349,7 +349,7 @@ def test_games_that_save_no_moments_are_replayed_from_their_start() -> None:
     game = ScriptedGame(GO, GO, GO, WIN)
     env = scripted(game)
     summary(env)
-    moment = env.moment()
+    moment = env.state()
     for _ in range(5):
         summary(env)
     started = game.seeds[0]
@@ -364,11 +364,11 @@ def test_thousands_of_moments_hold_little() -> None:
     """One frame each and next to nothing else, however long the game has lasted: they share its actions."""
     env = scripted(ScriptedGame(*[GO] * 4000), limit=4000)
     summary(env)
-    moments = [env.moment()]
+    moments = [env.state()]
     tracemalloc.start()
     for _ in range(3000):
         summary(env)
-        moments.append(env.moment())
+        moments.append(env.state())
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held / len(moments) < moments[0].frames.nbytes + 1500

@@ -20,7 +20,7 @@ from diamond.evaluation.fidelity.actions import dream_branches, sensitivity
 from diamond.evaluation.fidelity.compare import by_game, compare, over_games
 from diamond.evaluation.fidelity.games import (
     GameSet,
-    RealGame,
+    WholeGame,
     contexts_of,
     digest,
     draw_moments,
@@ -35,8 +35,8 @@ from diamond.evaluation.fidelity.one_step import TRANSITIONS, judge, next_frames
 from diamond.evaluation.fidelity.plan import Plan
 from diamond.evaluation.image_metrics import differs, most_psnr
 from diamond.experience.episodes import Episode, EpisodeFolder, Origin
-from diamond.imagination.dream import WorldModel
 from diamond.imagination.open_loop import dream_on, open_loop, predictor
+from diamond.imagination.world import WorldModel
 
 CPU = torch.device("cpu")
 CONTEXT, SIZE, GAMES = 2, 8, 12
@@ -49,7 +49,7 @@ def shift_dream(frames: Tensor, actions: Tensor) -> Tensor:
     return torch.stack([f[-1].roll(int(a[-1]) - 1, dims=-1) for f, a in zip(frames, actions, strict=True)])
 
 
-def shifting(steps: int, seed: int) -> RealGame:
+def shifting(steps: int, seed: int) -> WholeGame:
     """A real game of that kind under random actions, ended by its last step."""
     rng = np.random.default_rng(seed)
     frames = [rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)]
@@ -57,7 +57,8 @@ def shifting(steps: int, seed: int) -> RealGame:
     for action in actions:
         frames.append(np.roll(frames[-1], action - 1, axis=1))
     ended = np.arange(steps) == steps - 1
-    return RealGame(np.stack(frames), actions, np.zeros(steps, np.float32), ended, cut=False)
+    rewards = np.zeros(steps, np.float32)
+    return WholeGame(np.stack(frames), actions, rewards, terminated=True, truncated=False, ended=ended)
 
 
 def games_of(lengths: list[int]) -> GameSet:
@@ -391,7 +392,7 @@ def recorded(folder: Path, count: int = 10, steps: int = 5, size: int = SIZE, **
     return folder
 
 
-def read(folder: Path) -> tuple[RealGame, ...]:
+def read(folder: Path) -> tuple[WholeGame, ...]:
     return recorded_games(folder, "Pong", ACTIONS, (SIZE, SIZE, 3), CONTEXT)
 
 

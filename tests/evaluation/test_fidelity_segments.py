@@ -13,14 +13,16 @@ from scripted_games import ScriptedMaker
 from torch import Tensor
 
 from diamond.agents.policies import RandomPolicy
-from diamond.agents.recording import HeldOut, Recording, held_out_segments, record
+from diamond.agents.recording import Recording, held_out_segments, record
 from diamond.config import EnvConfig
 from diamond.errors import DataError
 from diamond.evaluation.fidelity.segments import dream_errors
 from diamond.evaluation.image_metrics import MOVED, moved_error
 from diamond.experience.frames import to_network, to_stored
-from diamond.imagination.dream import WorldModel, begin, draw_noise, dream_step
+from diamond.experience.segments import HeldOut
+from diamond.imagination.dream import begin, dream_step
 from diamond.imagination.open_loop import open_loop, predictor
+from diamond.imagination.world import WorldModel, draw_noise
 
 CPU = torch.device("cpu")
 CONTEXT, AHEAD, SIZE = 2, 3, 8
@@ -45,11 +47,11 @@ def played(count: int = 6) -> HeldOut:
     actions[:, CONTEXT - 1] = np.arange(count) % 2 * 2
     for t in range(CONTEXT + AHEAD - 1):
         frames.append(shift(frames[-1], actions[:, t]))
-    return HeldOut(np.stack(frames, axis=1), actions, CONTEXT)
+    return HeldOut(np.stack(frames, axis=1), actions)
 
 
 def errors(world: WorldModel, held_out: HeldOut, horizons: tuple[int, ...] = (1, 2, 3)) -> dict[str, Any]:
-    return dream_errors(world, held_out, seed=0, device=CPU, horizons=horizons)
+    return dream_errors(world, held_out, CONTEXT, seed=0, device=CPU, horizons=horizons)
 
 
 # Recording
@@ -106,7 +108,6 @@ def test_stretches_are_cut_from_whole_games(seed: int, steps: int, lanes: int, c
         return
     held_out = held_out_segments([recording], context, ahead, 4, rng)
     assert len(held_out) == 4
-    assert held_out.context_length == context
     assert held_out.frames.shape == (4, length, 1, 1, 3)
     assert held_out.actions.shape == (4, length - 1)
     for frames, actions in zip(held_out.frames, held_out.actions, strict=True):
@@ -248,7 +249,7 @@ def still(change: int, colour: int = 0) -> HeldOut:
     """One segment where a single pixel changes by some grey levels in one colour, right after the start."""
     frames = np.full((1, CONTEXT + AHEAD, SIZE, SIZE, 3), 100, np.uint8)
     frames[:, CONTEXT:, 3, 4, colour] += change
-    return HeldOut(frames, np.zeros((1, CONTEXT + AHEAD - 1), np.int64), CONTEXT)
+    return HeldOut(frames, np.zeros((1, CONTEXT + AHEAD - 1), np.int64))
 
 
 @pytest.mark.parametrize("colour", range(3))
@@ -286,8 +287,8 @@ def test_errors_are_a_function_of_the_seed() -> None:
     world = random_world()
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (4, 6, 16, 16, 3), dtype=np.uint8)
-    held_out = HeldOut(frames, rng.integers(ACTIONS, size=(4, 5)), 4)
-    first, again, other = (dream_errors(world, held_out, seed, CPU, (1, 2)) for seed in (1, 1, 2))
+    held_out = HeldOut(frames, rng.integers(ACTIONS, size=(4, 5)))
+    first, again, other = (dream_errors(world, held_out, 4, seed, CPU, (1, 2)) for seed in (1, 1, 2))
     assert first == again
     assert first["dream"] != other["dream"]
     assert first["repeat"]["mean"] == other["repeat"]["mean"]

@@ -21,7 +21,8 @@ from diamond.config import SamplerConfig
 from diamond.experience.frames import to_network, to_stored
 from diamond.experience.segments import Segment
 from diamond.export.folder import export
-from diamond.imagination.dream import DreamNoise, DreamState, WorldModel, begin, draw_noise, dream_step
+from diamond.imagination.dream import begin, dream_step
+from diamond.imagination.world import DreamNoise, DreamState, WorldModel, draw_noise
 from diamond.play.game.source import Source
 
 if TYPE_CHECKING:

@@ -18,28 +18,14 @@ from dreams import (
     uneventful,
     without_content,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
 from diamond.config import DenoiserConfig, SamplerConfig
 from diamond.diffusion.samplers import noise_schedule
+from diamond.experience.actions import sample_categorical
 from diamond.experience.frames import to_network, to_pixel_grid, to_stored
-from diamond.imagination.dream import (
-    DreamNoise,
-    DreamState,
-    WorldModel,
-    arrive,
-    begin,
-    closed,
-    denoising,
-    draw_noise,
-    dream_step,
-    next_frame,
-    restart_where,
-    sample_categorical,
-    select,
-)
+from diamond.imagination.dream import append_action, begin, denoising, dream_step, finish_step, next_frame
+from diamond.imagination.world import DreamNoise, DreamState, WorldModel, draw_noise, restart_where, select
 
 COUNT = 3
 CHURN = SamplerConfig(num_steps=3, s_churn=1.0)
@@ -150,12 +136,12 @@ def test_a_step_never_restarts(generator: torch.Generator) -> None:
 # The parts of a step
 
 
-def test_the_open_action_is_closed_by_the_one_taken(action: Tensor) -> None:
+def test_the_action_taken_takes_the_open_place(action: Tensor) -> None:
     """And the actions before it stay; the state that they came from is left as it was."""
     actions = torch.tensor([[2, 2, 1, 0], [0, 1, 2, 0], [1, 1, 1, 0]])
-    assert closed(actions, action).tolist() == [[2, 2, 1, 0], [0, 1, 2, 1], [1, 1, 1, 2]]
+    assert append_action(actions, action).tolist() == [[2, 2, 1, 0], [0, 1, 2, 1], [1, 1, 1, 2]]
     assert not actions[:, -1].any()
-    assert closed(actions[:, -1:], action).tolist() == [[0], [1], [2]]
+    assert append_action(actions[:, -1:], action).tolist() == [[0], [1], [2]]
 
 
 @pytest.mark.parametrize("cfg", [SamplerConfig(num_steps=1), SamplerConfig(num_steps=4, order=2), CHURN])
@@ -167,10 +153,10 @@ def test_a_step_is_its_parts_one_after_the_other(
     world = with_sampler(random_world(), cfg)
     noise = noise_for(world, generator)
     following, step = dream_step(world, state, action, noise)
-    actions = closed(state.actions, action)
+    actions = append_action(state.actions, action)
     frame = to_pixel_grid(denoising(world, state.frames, actions, noise)[-1])
     assert torch.equal(frame, next_frame(world, state.frames, actions, noise))
-    by_parts, same_step = arrive(world, state, actions, frame, noise)
+    by_parts, same_step = finish_step(world, state, actions, frame, noise)
     assert same(by_parts.tensors(), following.tensors())
     assert same(vars(same_step), vars(step))
 
@@ -182,7 +168,7 @@ def test_denoising_leads_from_noise_to_the_frame(
 ) -> None:
     """One image more than steps; the first is the scaled noise, the last lies on the grey levels of the frame."""
     world = with_sampler(random_world(), SamplerConfig(num_steps=num_steps, initial_noise_std=2.5))
-    noise, actions = noise_for(world, generator), closed(state.actions, action)
+    noise, actions = noise_for(world, generator), append_action(state.actions, action)
     images = denoising(world, state.frames, actions, noise)
     assert len(images) == num_steps + 1
     assert torch.equal(images[0], 2.5 * noise.initial)
@@ -197,7 +183,7 @@ def test_denoising_comes_closer_with_every_step(state: DreamState, action: Tenso
     images = denoising(
         drawn_world(keep_frame, uneventful, num_steps=3),
         state.frames,
-        closed(state.actions, action),
+        append_action(state.actions, action),
         noise_for(world, generator),
     )
     errors = [(image - state.frames[:, -1]).square().mean().sqrt().item() for image in images]
@@ -211,9 +197,9 @@ def test_arriving_judges_the_frame_it_is_given(
     world: WorldModel, state: DreamState, action: Tensor, noise: DreamNoise
 ) -> None:
     """Wherever that came from: a frame that was denoised elsewhere, or stored and read again."""
-    actions = closed(state.actions, action)
+    actions = append_action(state.actions, action)
     given = to_pixel_grid(-state.frames[:, 0])
-    following, step = arrive(world, state, actions, given, noise)
+    following, step = finish_step(world, state, actions, given, noise)
     assert torch.equal(step.frame, given)
     assert torch.equal(following.frames[:, -1], given)
     rewards, terminations, memory = world.reward_model(
@@ -320,37 +306,6 @@ def test_noise_comes_from_its_generator() -> None:
     assert draw_noise(shape, SamplerConfig(), torch.Generator()).churn is None, "a sampler without churn needs none"
 
 
-def test_class_boundaries() -> None:
-    """Four equal classes: each takes [k/4, (k+1)/4)."""
-    uniform = torch.tensor([0, 0.2499999, 0.25, 0.4999999, 0.5, 0.7499999, 0.75, 1 - 2**-24])
-    assert sample_categorical(torch.zeros(8, 4), uniform).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-
-
-def test_what_is_impossible_never_happens() -> None:
-    """Not at the edges of the uniform draw either."""
-    uniform = torch.tensor([0.0, 0.5, 1 - 2**-24])
-    for certain in range(3):
-        logits = torch.full((3, 3), -float("inf"))
-        logits[:, certain] = 0
-        assert sample_categorical(logits, uniform).tolist() == [certain] * 3
-
-
-@given(st.lists(st.floats(-6, 6), min_size=2, max_size=7))
-def test_frequencies_are_the_probabilities(logits: list[float]) -> None:
-    """A thousand evenly spaced draws fall into each class in proportion, to within the one on each edge."""
-    draws = 1000
-    uniform = (torch.arange(draws) + 0.5) / draws
-    classes = sample_categorical(torch.tensor(logits).expand(draws, -1), uniform)
-    counts = classes.bincount(minlength=len(logits))
-    expected = draws * torch.tensor(logits, dtype=torch.float64).softmax(dim=0)
-    assert (counts - expected).abs().max() <= 1.01
-    assert (classes.diff() >= 0).all(), "larger draws, later classes"
-
-
-def test_classes_of_any_batch_shape() -> None:
-    assert sample_categorical(torch.zeros(5, 2, 3), torch.full((5, 2), 0.5)).tolist() == [[1, 1]] * 5
-
-
 # Starting
 
 
@@ -441,7 +396,8 @@ COMPILE = """
 import torch
 import torch._dynamo
 from dreams import random_segment, random_world
-from diamond.imagination.dream import begin, draw_noise, dream_step, restart_where
+from diamond.imagination.dream import begin, dream_step
+from diamond.imagination.world import draw_noise, restart_where
 
 @torch.no_grad()
 def step(state, pool, action, noise):

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from diamond.config import ActorCriticConfig
-from diamond.imagination.dream import DreamState, WorldModel, begin, dream_step, sample_categorical
+from diamond.experience.actions import sample_categorical
+from diamond.imagination.dream import begin, dream_step
 from diamond.imagination.returns import lambda_returns
 from diamond.imagination.rollout import (
     Carry,
@@ -33,6 +34,7 @@ from diamond.imagination.rollout import (
     imagine,
     pool_size,
 )
+from diamond.imagination.world import DreamState, WorldModel
 from diamond.networks.actor_critic import ActorCritic
 from diamond.networks.blocks import LSTMState
 from diamond.training.objectives import actor_critic_loss

@@ -17,8 +17,9 @@ from torch import Tensor
 from diamond.errors import ConfigError
 from diamond.experience.frames import to_stored
 from diamond.experience.segments import Segment
-from diamond.imagination.dream import WorldModel, begin, draw_noise, dream_step, restart_where
+from diamond.imagination.dream import begin, dream_step
 from diamond.imagination.rollout import Carry, draw_window_noise, imagine
+from diamond.imagination.world import WorldModel, draw_noise, restart_where
 from diamond.imagination.world_model_env import SingleWorldModelEnv, WorldModelEnv
 
 Step = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]

@@ -21,8 +21,9 @@ from diamond.config import ActorCriticConfig, SamplerConfig
 from diamond.diffusion.edm import denoise, denoising_loss, scalings, training_noise, training_sigma
 from diamond.diffusion.samplers import noise_schedule, sample
 from diamond.experience.segments import Segment, reward_sign
-from diamond.imagination.dream import DreamNoise, WorldModel, begin, next_frame
+from diamond.imagination.dream import begin, next_frame
 from diamond.imagination.returns import lambda_returns
+from diamond.imagination.world import DreamNoise, WorldModel
 from diamond.interop.published import load_published
 from diamond.training.learner import decayed_parameters
 from diamond.training.objectives import actor_critic_loss, reward_termination_loss

@@ -1,1 +1,1 @@
-"""The networks of an agent, and the one way to turn its logits into an action."""
+"""The networks of an agent, the policies that choose its actions, and the one loop that plays real games."""

@@ -8,12 +8,14 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from diamond.agents.agent import Agent
 from diamond.errors import ConfigError
+from diamond.experience.actions import explore, sample_categorical
 from diamond.experience.frames import to_network
+from diamond.networks.blocks import LSTMState
 
 Mode = Literal["sampled", "greedy"]
 
@@ -39,11 +41,11 @@ class Policy(Protocol):
 class RecurrentAgent(Protocol):
     """The part of `ActorCritic` that acting needs."""
 
-    def initial_state(self, batch: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    def initial_state(self, batch: int, device: torch.device) -> LSTMState:
         """Recurrent state of a game's first step: zeros."""
         ...
 
-    def __call__(self, frames: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+    def __call__(self, frames: Tensor, state: LSTMState) -> tuple[Tensor, Tensor, LSTMState]:
         """Logits (b a), values (b) and the next recurrent state, from frames (b 3 h w) in [-1, 1]."""
         ...
 
@@ -60,6 +62,7 @@ class NetworkPolicy:
         mode: `sampled` draws from the policy, `greedy` takes its most probable action (the first of equals).
         temperature: divides the logits before sampling; 1 is the policy itself, towards 0 it becomes greedy.
         epsilon: probability of a uniformly random action instead, drawn for each environment and step.
+        state: recurrent state to go on from; by default that of new games.
 
     Raises:
         ConfigError: mode, temperature or epsilon is out of range.
@@ -74,6 +77,7 @@ class NetworkPolicy:
         mode: Mode = "sampled",
         temperature: float = 1.0,
         epsilon: float = 0.0,
+        state: LSTMState | None = None,
     ) -> None:
         if mode not in ("sampled", "greedy"):
             raise ConfigError(f"mode is {mode!r}: choose sampled or greedy")
@@ -82,7 +86,7 @@ class NetworkPolicy:
         if not 0 <= epsilon <= 1:
             raise ConfigError(f"epsilon is {epsilon!r}: choose a probability from 0 to 1")
         self.mode, self.temperature, self.epsilon = mode, temperature, epsilon
-        self.state = actor_critic.initial_state(num_envs, device)
+        self.state = actor_critic.initial_state(num_envs, device) if state is None else state
         self._actor_critic, self._device, self._generator = actor_critic, device, generator
 
     @torch.no_grad()
@@ -91,10 +95,12 @@ class NetworkPolicy:
         seen = to_network(torch.tensor(frames, device=self._device))
         logits, _, self.state = self._actor_critic(seen, self.state)
         logits = logits.float().to(self._generator.device)
-        actions = logits.argmax(dim=-1) if self.mode == "greedy" else self._sample(logits)
-        if self.epsilon > 0:
-            actions = self._explore(actions, logits.shape[-1])
-        return actions.cpu().numpy()
+        uniform = torch.rand(3, len(logits), generator=self._generator, device=logits.device)
+        if self.mode == "greedy":
+            actions = logits.argmax(dim=-1)
+        else:
+            actions = sample_categorical(logits, uniform[0], self.temperature)
+        return explore(actions, logits.shape[-1], self.epsilon, uniform[1:]).cpu().numpy()
 
     def reset(self, ended: Bool[np.ndarray, "n"]) -> None:
         """Zero the recurrent state of the games that have just ended."""
@@ -107,17 +113,6 @@ class NetworkPolicy:
         """Mode, temperature (None when greedy, which has none) and epsilon."""
         temperature = None if self.mode == "greedy" else self.temperature
         return {"mode": self.mode, "temperature": temperature, "epsilon": self.epsilon}
-
-    def _sample(self, logits: Float[Tensor, "n a"]) -> Tensor:
-        # the largest logit becomes 0 first, so that no temperature, however small, overflows
-        scaled = (logits - logits.amax(dim=-1, keepdim=True)) / self.temperature
-        return torch.multinomial(scaled.softmax(dim=-1), 1, generator=self._generator).squeeze(-1)
-
-    def _explore(self, actions: Tensor, num_actions: int) -> Tensor:
-        device = self._generator.device
-        chance = torch.rand(actions.shape, generator=self._generator, device=device)
-        uniform = torch.randint(num_actions, actions.shape, generator=self._generator, device=device)
-        return torch.where(chance < self.epsilon, uniform, actions)
 
 
 def policy(

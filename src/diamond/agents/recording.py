@@ -6,31 +6,21 @@ Units  frames are uint8 in 0..255
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from gymnasium.vector import VectorEnv
-from jaxtyping import Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 
 from diamond.agents.agent import Agent
 from diamond.agents.policies import Policy, RandomPolicy, policy
+from diamond.agents.rollout import rollout
 from diamond.envs import make_env
 from diamond.errors import DataError
+from diamond.experience.segments import HeldOut
 
 RECORDED_STEPS = 400
 """Real steps of each environment recorded to draw held-out segments from."""
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Stretches of real games that no network was trained on: n context frames and t frames that followed."""
-
-    frames: UInt8[np.ndarray, "s m h w 3"]
-    actions: Int64[np.ndarray, "s m-1"]
-    """The action taken in each frame but the last."""
-    context_length: int
-
-    def __len__(self) -> int:
-        return len(self.frames)
 
 
 @dataclass(frozen=True)
@@ -40,21 +30,14 @@ class Recording:
     frames: UInt8[np.ndarray, "t n h w 3"]
     actions: Int64[np.ndarray, "t n"]
     """The action taken in each frame."""
-    ended: np.ndarray
-    """(t, n), whether the game was over after the action."""
+    ended: Bool[np.ndarray, "t n"]
+    """Whether the game was over after the action."""
 
 
 def record(env: VectorEnv, policy: Policy, steps: int, seed: int) -> Recording:
     """Play real games for `steps` steps; environments are those of `make_env(..., training=False)`."""
-    frames, _ = env.reset(seed=seed)
-    rows = []
-    for _ in range(steps):
-        actions = policy.act(frames)
-        following, _, terminated, truncated, _ = env.step(actions)
-        ended = terminated | truncated
-        rows.append((frames, actions, ended))
-        policy.reset(ended)
-        frames = following
+    played = islice(rollout(env, policy, env.reset(seed=seed)[0]), steps)
+    rows = [(step.frames, step.actions, step.ended) for step in played]
     return Recording(*(np.stack(column) for column in zip(*rows, strict=True)))
 
 
@@ -88,7 +71,7 @@ def held_out_segments(
         for start, lane in starts[rng.choice(len(starts), size=share, replace=len(starts) < share)]:
             frames.append(recording.frames[start : start + length, lane])
             actions.append(recording.actions[start : start + length - 1, lane])
-    return HeldOut(np.stack(frames), np.stack(actions), context_length)
+    return HeldOut(np.stack(frames), np.stack(actions))
 
 
 def _shares(total: int, parts: int) -> list[int]:

@@ -7,10 +7,10 @@ import gymnasium
 
 from diamond.config import EnvConfig
 from diamond.envs.atari import make_atari_env
-from diamond.envs.base import Game, Outcome, RealEnv
+from diamond.envs.base import EnvState, Game, Outcome, RealEnv
 from diamond.envs.gym import make_gymnasium_env
 
-__all__ = ["Game", "Outcome", "RealEnv", "make_env"]
+__all__ = ["EnvState", "Game", "Outcome", "RealEnv", "make_env"]
 
 gymnasium.register(id="diamond/Catch-v0", entry_point="diamond.envs.toy:Catch")
 

@@ -68,12 +68,12 @@ class Game(ABC):
 
 
 @dataclass(frozen=True)
-class Moment:
+class EnvState:
     """Where all games of a `RealEnv` stood, to go back to within the same process."""
 
     game_numbers: Int64[np.ndarray, "n"]
     actions: tuple[list[int], ...]
-    """The lists that grow while the games go on; only the first `lengths` of each belong to the moment."""
+    """The lists that grow while the games go on; only the first `lengths` of each belong to the state."""
     lengths: tuple[int, ...]
     frames: Frames
     saved: tuple[Any | None, ...]
@@ -102,11 +102,11 @@ class RealEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     is truncated.
 
     `snapshot()` and `restore()` carry open games over to a freshly made env by replaying their actions; all that
-    follows is bit-equal to an uninterrupted run. `moment()` and `return_to()` do the same within one env, faster where
+    follows is bit-equal to an uninterrupted run. `state()` and `return_to()` do the same within one env, faster where
     the kind of game allows it.
 
     Raises:
-        gymnasium.error.ResetNeeded: `step`, `snapshot` or `moment` before the first `reset` or `restore`.
+        gymnasium.error.ResetNeeded: `step`, `snapshot` or `state` before the first `reset` or `restore`.
         gymnasium.error.InvalidAction: actions of another shape or type, or out of range.
         EnvError: see `restore`.
     """
@@ -209,21 +209,21 @@ class RealEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 )
         return self._obs.copy()
 
-    def moment(self) -> Moment:
+    def state(self) -> EnvState:
         """Where all games stand now. It holds little, so that thousands can be kept."""
         self._require_reset()
         lengths = tuple(len(actions) for actions in self._actions)
         saved = tuple(game.save() for game in self._games)
-        return Moment(self._game_numbers.copy(), tuple(self._actions), lengths, self._obs.copy(), saved)
+        return EnvState(self._game_numbers.copy(), tuple(self._actions), lengths, self._obs.copy(), saved)
 
-    def return_to(self, moment: Moment) -> Frames:
-        """Go on from a moment of this env since its last seeded reset, and return the frames of then."""
-        self._game_numbers = moment.game_numbers.copy()
-        self._obs = moment.frames.copy()
-        # Copied, so that what happens from here on leaves the moments after this one intact.
-        pairs = zip(moment.actions, moment.lengths, strict=True)
+    def return_to(self, state: EnvState) -> Frames:
+        """Go on from a state of this env since its last seeded reset, and return the frames of then."""
+        self._game_numbers = state.game_numbers.copy()
+        self._obs = state.frames.copy()
+        # Copied, so that what happens from here on leaves the states after this one intact.
+        pairs = zip(state.actions, state.lengths, strict=True)
         self._actions = [actions[:length] for actions, length in pairs]
-        for i, (game, saved) in enumerate(zip(self._games, moment.saved, strict=True)):
+        for i, (game, saved) in enumerate(zip(self._games, state.saved, strict=True)):
             if saved is not None:
                 game.load(saved)
                 continue

@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float64, Int64, UInt8
 
 from diamond.agents.agent import Agent
 from diamond.agents.policies import Mode, NetworkPolicy, Policy, RecurrentAgent
+from diamond.agents.rollout import rollout
 from diamond.config import EnvConfig
 from diamond.envs import make_env as make_real_env
 from diamond.evaluation.statistics import bootstrap_mean, human_normalised
@@ -84,20 +85,19 @@ def play_games(
     counted = np.zeros_like(wanted)
     frames, _ = env.reset(seed=seed)
     recording = [frames[0].copy()] if record_frames > 0 else []
+    played = rollout(env, policy, frames)
     while (counted < wanted).any():
-        frames, rewards, terminated, truncated, info = env.step(policy.act(frames))
-        ended = terminated | truncated
+        step = next(played)
         if 0 < len(recording) < record_frames and counted[0] == 0:
-            recording.append((info["final_obs"] if ended[0] else frames)[0].copy())
-        running_return += rewards
+            recording.append(step.successors[0].copy())
+        running_return += step.rewards
         running_length += 1
-        for i in np.flatnonzero(ended & (counted < wanted)):
+        for i in np.flatnonzero(step.ended & (counted < wanted)):
             returns[i].append(float(running_return[i]))
             lengths[i].append(int(running_length[i]))
-            capped[i].append(bool(truncated[i] and not terminated[i]))
+            capped[i].append(bool(step.truncated[i] and not step.terminated[i]))
             counted[i] += 1
-        running_return[ended], running_length[ended] = 0.0, 0
-        policy.reset(ended)
+        running_return[step.ended], running_length[step.ended] = 0.0, 0
         if progress is not None:
             progress(int(counted.sum()), num_games)
     return GameScores(

@@ -1,13 +1,14 @@
-"""What travels between the rooms: segments of real experience, trajectories of imagined experience.
+"""Stretches of real experience, equally long, side by side: to train on, or to measure on.
 
-Axes   b batch | t time | c h w image
-Units  frames are floats in [-1, 1]; rewards are as the environment gave them
+Axes   b batch | t time | c h w image | s segments of m frames, h w 3 image
+Units  frames are floats in [-1, 1] to train on, uint8 in 0..255 if held out; rewards are as the environment gave them
 """
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int64, UInt8
 from torch import Tensor
 
 
@@ -24,6 +25,18 @@ class Segment:
     rewards: Float[Tensor, "b t"]
     terminated: Bool[Tensor, "b t"]
     valid: Bool[Tensor, "b t"]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Stretches of real games that no network was trained on: context frames and those that followed, no padding."""
+
+    frames: UInt8[np.ndarray, "s m h w 3"]
+    actions: Int64[np.ndarray, "s m-1"]
+    """The action taken in each frame but the last."""
+
+    def __len__(self) -> int:
+        return len(self.frames)
 
 
 def reward_sign(reward: Tensor) -> Tensor:

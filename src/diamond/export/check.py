@@ -18,7 +18,7 @@ from diamond.errors import ExportError
 from diamond.experience.frames import slide, to_network, to_pixel_grid
 from diamond.export.graphs import INPUTS, OUTPUTS, Graph
 from diamond.extras import require
-from diamond.imagination.dream import draw_noise
+from diamond.imagination.world import draw_noise
 from diamond.networks.unet import IMAGE_CHANNELS
 from diamond.play.game.worlds import Past
 from diamond.runs.streams import derive_seed

@@ -12,7 +12,8 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from diamond.experience.frames import slide, to_network, to_stored
-from diamond.imagination.dream import WorldModel, draw_noise, next_frame
+from diamond.imagination.dream import next_frame
+from diamond.imagination.world import WorldModel, draw_noise
 
 Predict = Callable[[Tensor, Tensor], Tensor]
 """(last n frames (b n c h w), the actions taken in them (b n)) -> the next frame (b c h w), on the pixel grid."""

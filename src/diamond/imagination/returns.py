@@ -23,9 +23,9 @@ def lambda_returns(
     the end of the window; after a termination nothing follows.
     """
     alive = discount * (~terminated).float()
-    trust = lambda_ * (~truncated).float()
+    mixing = lambda_ * (~truncated).float()
     future, returns = next_value[-1], []
     for t in reversed(range(len(reward))):
-        future = reward[t] + alive[t] * torch.lerp(next_value[t], future, trust[t])
+        future = reward[t] + alive[t] * torch.lerp(next_value[t], future, mixing[t])
         returns.append(future)
     return torch.stack(returns[::-1])

@@ -15,14 +15,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from diamond.imagination.dream import (
+from diamond.experience.actions import sample_categorical
+from diamond.imagination.dream import dream_step
+from diamond.imagination.world import (
     DreamNoise,
     DreamState,
     WorldModel,
     draw_noise,
-    dream_step,
     restart_where,
-    sample_categorical,
+    select_state,
     where,
     where_state,
 )
@@ -92,44 +93,48 @@ def burn_in(policy: ActorCritic, frames: Float[Tensor, "p n c h w"]) -> LSTMStat
 
 
 @dataclass(frozen=True)
-class Watched:
-    """Dreams, and the policy before and after it has seen their newest frame."""
+class PolicyOutput:
+    """What the policy makes of the newest frames of dreams."""
 
     dream: DreamState
     state_before: LSTMState
+    """The policy's memory before it saw the newest frames."""
     logits: Float[Tensor, "b a"]
     state: LSTMState
+    """Its memory after them."""
 
 
 Row = tuple[Tensor, ...]
 """What one step adds to a `Trajectory`: its fields but the last, in their order."""
-Begin = Callable[[ActorCritic, Carry, DreamState], tuple[Watched, Watched]]
+Begin = Callable[[ActorCritic, Carry, DreamState], tuple[PolicyOutput, PolicyOutput]]
 Step = Callable[
-    [WorldModel, ActorCritic, Watched, Watched, Tensor, DreamNoise, Tensor, int], tuple[Watched, Tensor, Row]
+    [WorldModel, ActorCritic, PolicyOutput, PolicyOutput, Tensor, DreamNoise, Tensor, int],
+    tuple[PolicyOutput, Tensor, Row],
 ]
 
 
-def begin_window(policy: ActorCritic, carry: Carry, pool: DreamState) -> tuple[Watched, Watched]:
-    """The dreams that go on, and those of the pool, for which the policy has seen all frames."""
-    return watch(policy, carry.dream, carry.policy_state), watch(policy, pool, burn_in(policy, pool.frames))
+def begin_window(policy: ActorCritic, carry: Carry, pool: DreamState) -> tuple[PolicyOutput, PolicyOutput]:
+    """The policy's output for the dreams that go on, and for those of the pool, of which it has seen all frames."""
+    starts = policy_output(policy, pool, burn_in(policy, pool.frames))
+    return policy_output(policy, carry.dream, carry.policy_state), starts
 
 
-def watch(policy: ActorCritic, dream: DreamState, state: LSTMState) -> Watched:
+def policy_output(policy: ActorCritic, dream: DreamState, state: LSTMState) -> PolicyOutput:
     """Show the policy the newest frames."""
     logits, _, state_after = policy(dream.frames[:, -1], state)
-    return Watched(dream, state, logits, state_after)
+    return PolicyOutput(dream, state, logits, state_after)
 
 
 def imagine_step(
     world: WorldModel,
     policy: ActorCritic,
-    now: Watched,
-    starts: Watched,
+    now: PolicyOutput,
+    starts: PolicyOutput,
     restarts: Int[Tensor, ""],
     noise: DreamNoise,
     action_noise: Float[Tensor, "b"],
     horizon: int,
-) -> tuple[Watched, Int[Tensor, ""], Row]:
+) -> tuple[PolicyOutput, Int[Tensor, ""], Row]:
     """Act, dream on, look at what came; dreams that end or reach the horizon restart from the pool `starts`, of which
     `restarts` entries have been used so far.
 
@@ -144,18 +149,14 @@ def imagine_step(
     index = (restarts + done.cumsum(0) - 1).clamp(min=0) % len(starts.dream.steps)
     logits, value, state = policy(step.frame, now.state)
     # In a restarted dream the policy has seen the pool's start frame instead of the successor.
-    following = Watched(
+    following = PolicyOutput(
         dream=restart_where(done, dream, starts.dream, index),
-        state_before=where_state(done, _entries(starts.state_before, index), now.state),
+        state_before=where_state(done, select_state(starts.state_before, index), now.state),
         logits=where(done, starts.logits[index], logits),
-        state=where_state(done, _entries(starts.state, index), state),
+        state=where_state(done, select_state(starts.state, index), state),
     )
     row = (frame, action, step.reward, step.terminated, truncated, value.float(), index)
     return following, restarts + done.sum(), row
-
-
-def _entries(state: LSTMState, index: Int[Tensor, "b"]) -> LSTMState:
-    return state[0][index], state[1][index]
 
 
 @torch.no_grad()
@@ -197,7 +198,7 @@ def evaluate_policy(
     for t in range(len(done)):
         step_logits, value, state = policy.from_features(features[t], state)
         index = trajectory.start_index[t]
-        state = where_state(done[t], _entries((start_hidden, start_cell), index), state)
+        state = where_state(done[t], select_state((start_hidden, start_cell), index), state)
         logits.append(step_logits.float())
         values.append(value.float())
     return torch.stack(logits), torch.stack(values)

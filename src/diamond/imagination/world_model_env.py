@@ -16,15 +16,8 @@ from jaxtyping import UInt8
 
 from diamond.errors import ConfigError
 from diamond.experience.frames import to_stored
-from diamond.imagination.dream import (
-    DreamState,
-    StartSource,
-    WorldModel,
-    begin,
-    draw_noise,
-    dream_step,
-    restart_where,
-)
+from diamond.imagination.dream import begin, dream_step
+from diamond.imagination.world import DreamState, StartSource, WorldModel, draw_noise, restart_where
 
 
 class WorldModelEnv(VectorEnv):

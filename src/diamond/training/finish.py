@@ -14,7 +14,7 @@ from diamond.errors import DataError
 from diamond.evaluation.baselines import evaluation_record, measure_baselines
 from diamond.evaluation.fidelity.segments import HORIZONS, dream_errors, real_beside_dream
 from diamond.evaluation.scores import score
-from diamond.imagination.dream import WorldModel
+from diamond.imagination.world import WorldModel
 from diamond.loading import load
 from diamond.runs.files import write_bytes, write_json
 from diamond.runs.folder import RunFolder
@@ -86,7 +86,7 @@ def _compare_dream(run: RunFolder, agent: Agent, progress: Callable[[str], None]
     else:
         progress(f"not compared: no real game lasted {n + 1} steps")
         return
-    write_json(run.path / "fidelity.json", dream_errors(world, held_out, seed, agent.device, horizons))
+    write_json(run.path / "fidelity.json", dream_errors(world, held_out, n, seed, agent.device, horizons))
     real, dreamed = real_beside_dream(agent, recordings[0], VIDEO_STEPS, seed)
     scale = max(1, 256 // config.env.height)
     write_video(run.path / "dream.mp4", side_by_side(real, dreamed, scale=scale), FRAMES_PER_SECOND)

@@ -26,7 +26,7 @@ from diamond.experience.episodes import Episode, EpisodeFolder, read_episode, wr
 from diamond.experience.recordings import recorded_episodes
 from diamond.experience.replay import Replay
 from diamond.experience.segments import Segment
-from diamond.imagination.dream import DreamState, WorldModel, begin
+from diamond.imagination.dream import begin
 from diamond.imagination.returns import lambda_returns
 from diamond.imagination.rollout import (
     Begin,
@@ -40,6 +40,7 @@ from diamond.imagination.rollout import (
     imagine_step,
     pool_size,
 )
+from diamond.imagination.world import DreamState, WorldModel
 from diamond.runs.checkpoint import Checkpoint
 from diamond.runs.files import write_atomic
 from diamond.runs.metrics import Row

@@ -6,19 +6,19 @@ import torch
 from torch import Tensor
 
 from diamond.experience.frames import to_stored
+from diamond.experience.segments import HeldOut
 from diamond.imagination.open_loop import open_loop
 from diamond.lab.studies import denoising_steps, drift, edm_vs_ddpm, start_noise
-from diamond.lab.studies.static_data import HeldOutGames
 
 CPU = torch.device("cpu")
 GREEN = (110, 156, 66)
 
 
-def counting_games(games: int, steps: int) -> HeldOutGames:
+def counting_games(games: int, steps: int) -> HeldOut:
     """Frames of one colour that says how many steps went by: ten levels a step, wrapping, another start each game."""
     level = (10 * np.arange(steps + 1)[None] + np.arange(games)[:, None]) % 250
     frames = np.broadcast_to(level[..., None, None, None], (games, steps + 1, 8, 8, 3)).astype(np.uint8)
-    return HeldOutGames(np.ascontiguousarray(frames), np.ones((games, steps), np.int64))
+    return HeldOut(np.ascontiguousarray(frames), np.ones((games, steps), np.int64))
 
 
 def count_on(frames: Tensor, actions: Tensor) -> Tensor:

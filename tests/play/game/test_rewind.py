@@ -40,7 +40,7 @@ def numbers(session: Session) -> tuple[Any, ...]:
     """All that is told of a moment besides its images."""
     picture = session.picture
     moment = picture.moment
-    told = moment.opinion.policy, moment.opinion.value, moment.opinion.entropy
+    told = moment.output.policy, moment.output.value, moment.output.entropy
     return moment.frame, moment.game, moment.action, moment.player, told, [view.tally for view in picture.views]
 
 
@@ -192,5 +192,5 @@ def test_after_a_rewind_the_policy_is_that_of_the_present_temperature() -> None:
     session.advance(())
     session.set("temperature", 0.2)
     session.rewind(0)
-    assert session.picture.moment.opinion.policy == opened(CATCH, temperature=0.2).picture.moment.opinion.policy
-    assert session.picture.moment.opinion.policy != opened(CATCH, temperature=5.0).picture.moment.opinion.policy
+    assert session.picture.moment.output.policy == opened(CATCH, temperature=0.2).picture.moment.output.policy
+    assert session.picture.moment.output.policy != opened(CATCH, temperature=5.0).picture.moment.output.policy

@@ -135,7 +135,7 @@ LOGITS = (1.0, 0.0, -1.0)
 def test_the_agents_actions_follow_its_policy_at_the_temperature(temperature: float) -> None:
     session = opened(source(with_policy(player(), LOGITS)), world="real", player="agent", temperature=temperature)
     expected = (torch.tensor(LOGITS) / temperature).softmax(0).numpy()
-    np.testing.assert_allclose(session.picture.moment.opinion.policy, expected, atol=1e-6)
+    np.testing.assert_allclose(session.picture.moment.output.policy, expected, atol=1e-6)
     np.testing.assert_allclose(shares(actions(session, 250)), expected, atol=0.08)  # over 2.5 standard deviations
 
 
@@ -157,21 +157,21 @@ def test_the_seed_decides_what_the_agent_and_chance_do(who: str) -> None:
     assert taken(0) == taken(0) != taken(1)
 
 
-def test_the_opinion_of_a_frame() -> None:
+def test_what_the_agent_makes_of_a_frame() -> None:
     """Policy, value and entropy as the network gives them, having seen every frame since three before the start."""
     agent, past = player(), starts()[2]
     session = opened(source(agent), start=2)
     film(session, COURSE[:1])
-    opinion, newest = session.picture.moment.opinion, shown(session)["dream"]
+    output, newest = session.picture.moment.output, shown(session)["dream"]
     memory = agent.actor_critic.initial_state(1, "cpu")
     with torch.no_grad():
         for image in (*past.frames, newest):
             seen = torch.from_numpy(image)[None].movedim(-1, 1) / 127.5 - 1
             logits, value, memory = agent.actor_critic(seen, memory)
     policy = logits[0].softmax(0)
-    np.testing.assert_allclose(opinion.policy, policy.numpy(), atol=1e-4)
-    assert opinion.value == pytest.approx(value.item(), abs=1e-4)
-    assert opinion.entropy == pytest.approx(-(policy * policy.log()).sum().item(), abs=1e-4)
+    np.testing.assert_allclose(output.policy, policy.numpy(), atol=1e-4)
+    assert output.value == pytest.approx(value.item(), abs=1e-4)
+    assert output.entropy == pytest.approx(-(policy * policy.log()).sum().item(), abs=1e-4)
 
 
 def test_the_agent_watches_while_others_play() -> None:
@@ -179,7 +179,7 @@ def test_the_agent_watches_while_others_play() -> None:
     session, other = opened(), opened(player="agent")
     (taken,) = actions(other, 1)
     session.advance(BUTTONS[taken])
-    assert session.picture.moment.opinion.policy == other.picture.moment.opinion.policy
+    assert session.picture.moment.output.policy == other.picture.moment.output.policy
     assert session.picture.moment.player == "human"
     assert other.picture.moment.player == "agent"
 

@@ -50,7 +50,7 @@ def test_side_by_side_the_agent_looks_at_the_real_game() -> None:
     together, alone = (opened(SOURCE, world=world) for world in ("both", "real"))
     for session in (together, alone):
         film(session, COURSE)
-    assert together.picture.moment.opinion.policy == alone.picture.moment.opinion.policy
+    assert together.picture.moment.output.policy == alone.picture.moment.output.policy
     assert together.picture.moment.tally == alone.picture.moment.tally
 
 

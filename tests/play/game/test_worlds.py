@@ -14,7 +14,8 @@ from diamond.config import EnvConfig
 from diamond.envs import make_env
 from diamond.experience.frames import PADDING_VALUE, to_network, to_stored
 from diamond.experience.segments import Segment
-from diamond.imagination.dream import DreamNoise, DreamState, WorldModel, begin, draw_noise, dream_step
+from diamond.imagination.dream import begin, dream_step
+from diamond.imagination.world import DreamNoise, DreamState, WorldModel, draw_noise
 from diamond.play.game.settings import Settings
 from diamond.play.game.worlds import Dream, DreamMoment, Past, RealGame, RealMoment, Tally
 from diamond.runs.streams import derive_seed

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sources import drawn, opened, source
 
 from diamond.errors import ConfigError
-from diamond.play.game.session import Picture, View
+from diamond.play.game.moments import Picture, View
 from diamond.play.game.worlds import Frame, Tally
 from diamond.play.server.protocol import (
     MOST_BUTTONS,
@@ -199,8 +199,8 @@ def test_a_frame_arrives_as_it_was_sent() -> None:
     header = arrived.header
     assert (header["frame"], header["oldest"], header["newest"]) == (3, 0, 3)
     assert (header["player"], header["action"]) == ("human", 0)
-    assert tuple(header["policy"]) == moment.opinion.policy
-    assert (header["value"], header["entropy"]) == (moment.opinion.value, moment.opinion.entropy)
+    assert tuple(header["policy"]) == moment.output.policy
+    assert (header["value"], header["entropy"]) == (moment.output.value, moment.output.entropy)
     assert (header["fps"], header["model_ms"]) == (14.5, None)
     assert [view["name"] for view in header["views"]] == ["real", "dream", "noise", "step 1", "step 2"]
     for image, view, told in zip(arrived.images, picture.views, header["views"], strict=True):

@@ -9,18 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Int
 
 from diamond.evaluation.batching import batches
 from diamond.evaluation.fidelity.compare import Number, by_game, over_games
-from diamond.evaluation.fidelity.games import RealGame
+from diamond.evaluation.fidelity.games import Branches, WholeGame
 from diamond.evaluation.fidelity.one_step import contexts
 from diamond.evaluation.image_metrics import differs, mean_error
 from diamond.experience.frames import to_network, to_stored
-from diamond.imagination.dream import WorldModel, closed, draw_noise, next_frame
+from diamond.imagination.dream import append_action, next_frame
+from diamond.imagination.world import WorldModel, draw_noise
 
-Branches = UInt8[np.ndarray, "k a h w 3"]
-"""The frame after each moment under each action."""
 _NOOP = 0
 """The action that all others are compared with; in most games it does nothing."""
 
@@ -28,7 +27,7 @@ _NOOP = 0
 @torch.no_grad()
 def dream_branches(
     world: WorldModel,
-    games: Sequence[RealGame],
+    games: Sequence[WholeGame],
     moments: Sequence[tuple[int, int]],
     num_actions: int,
     context_length: int,
@@ -41,7 +40,7 @@ def dream_branches(
         frames = to_network(frames)
         noise = draw_noise(frames[:, -1].shape, world.sampler_cfg, generator)
         after = [
-            next_frame(world, frames, closed(actions, torch.full_like(actions[:, -1], action)), noise)
+            next_frame(world, frames, append_action(actions, torch.full_like(actions[:, -1], action)), noise)
             for action in range(num_actions)
         ]
         branches.append(to_stored(torch.stack(after, dim=1)).cpu().numpy())

@@ -7,14 +7,15 @@ Units  frames are uint8 in 0..255; rewards are as the game gave them
 import dataclasses
 import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 
 from diamond.agents.policies import Policy
+from diamond.agents.rollout import rollout
 from diamond.config import EnvConfig
 from diamond.envs import RealEnv, make_env
 from diamond.errors import DataError
@@ -25,24 +26,30 @@ FEWEST_GAMES = 10
 """Fewer games give no number: an interval over them says next to nothing."""
 
 
-@dataclass(frozen=True)
-class RealGame:
-    """One whole game of t steps, its true last frame included."""
+Branches = UInt8[np.ndarray, "k a h w 3"]
+"""The frame after each moment under each action."""
 
-    frames: UInt8[np.ndarray, "frames h w 3"]
-    """t + 1 of them."""
-    actions: Int64[np.ndarray, "t"]
-    rewards: Float32[np.ndarray, "t"]
-    ended: Bool[np.ndarray, "t"]
-    """Where the termination model should say so: the game was over or, where training ends its episodes so, a life was
+
+@dataclass(frozen=True, eq=False)
+class WholeGame(Episode):
+    """One game from its start on, over all lives, as one episode."""
+
+    ended: Bool[np.ndarray, " t"] = field(kw_only=True)
+    """What the termination model should foretell: the game was over or, if training ends its episodes so, a life was
     lost. A game that was cut off did not end."""
-    cut: bool
-    """Whether the game was cut off before it was over."""
+
+    @classmethod
+    def of(cls, episode: Episode) -> "WholeGame":
+        """The game in a recorded episode, which tells of no lost lives."""
+        ended = np.zeros(episode.num_steps, bool)
+        ended[-1:] = episode.terminated
+        values = {part.name: getattr(episode, part.name) for part in dataclasses.fields(Episode)}
+        return cls(**values, ended=ended)
 
     @property
-    def num_steps(self) -> int:
-        """Actions taken, t."""
-        return len(self.actions)
+    def cut(self) -> bool:
+        """Whether the game was cut off before it was over."""
+        return self.truncated or not self.terminated
 
 
 @dataclass(frozen=True)
@@ -51,9 +58,13 @@ class GameSet:
 
     name: str
     """`agent`, `random` or `recorded`."""
-    games: tuple[RealGame, ...]
+    games: tuple[WholeGame, ...]
+    moments: Sequence[tuple[int, int]] = ()
+    """Where actions are compared; see `draw_moments`."""
+    branches: Branches | None = None
+    """What the real game does there under every action, if it could be asked."""
     familiar: int | None = None
-    """How many are equal, step for step, to an episode of the run's own; None where the run shows none."""
+    """How many are equal, step for step, to an episode of the run's own; None if the run shows none."""
 
 
 def open_games(cfg: EnvConfig, num_games: int, max_steps: int) -> RealEnv:
@@ -65,33 +76,38 @@ def open_games(cfg: EnvConfig, num_games: int, max_steps: int) -> RealEnv:
     return make_env(capped, num_games, training=True)
 
 
-def play_whole(env: RealEnv, policy: Policy, seed: int) -> tuple[RealGame, ...]:
+def play_whole(env: RealEnv, policy: Policy, seed: int) -> tuple[WholeGame, ...]:
     """One whole game in each environment: its first, however long it takes, so that no length is favoured."""
     frames, _ = env.reset(seed=seed)
     seen = [[frame.copy()] for frame in frames]
     taken: list[list[tuple[int, float, bool]]] = [[] for _ in seen]
     running, cut = np.ones(env.num_envs, bool), np.zeros(env.num_envs, bool)
+    played = rollout(env, policy, frames)
     while running.any():
-        actions = policy.act(frames)
-        frames, rewards, terminated, truncated, info = env.step(actions)
+        step = next(played)
         for i in np.flatnonzero(running):
-            seen[i].append(info["final_obs"][i].copy())
-            taken[i].append((int(actions[i]), float(rewards[i]), bool(terminated[i])))
-        over = info["game_over"]
+            seen[i].append(step.successors[i].copy())
+            taken[i].append((int(step.actions[i]), float(step.rewards[i]), bool(step.terminated[i])))
         out_of_time = np.array([len(steps) >= env.max_episode_steps for steps in taken])
-        cut |= running & over & (truncated | out_of_time)
-        running &= ~over
-        policy.reset(over)
+        cut |= running & step.game_over & (step.truncated | out_of_time)
+        running &= ~step.game_over
     return tuple(_game(*parts) for parts in zip(seen, taken, cut.tolist(), strict=True))
 
 
-def _game(frames: list[np.ndarray], taken: list[tuple[int, float, bool]], cut: bool) -> RealGame:
+def _game(frames: list[np.ndarray], taken: list[tuple[int, float, bool]], cut: bool) -> WholeGame:
     actions, rewards, ended = zip(*taken, strict=True)
-    return RealGame(np.stack(frames), np.array(actions), np.array(rewards, np.float32), np.array(ended), cut)
+    return WholeGame(
+        frames=np.stack(frames),
+        actions=np.array(actions),
+        rewards=np.array(rewards, np.float32),
+        terminated=ended[-1],
+        truncated=cut,
+        ended=np.array(ended),
+    )
 
 
 def draw_moments(
-    games: Sequence[RealGame], context_length: int, count: int, rng: np.random.Generator
+    games: Sequence[WholeGame], context_length: int, count: int, rng: np.random.Generator
 ) -> list[tuple[int, int]]:
     """`count` moments spread evenly over the games, as pairs of a game's number and a step in it, in order of steps.
 
@@ -107,9 +123,7 @@ def draw_moments(
     return sorted(drawn, key=lambda pair: (pair[1], pair[0]))
 
 
-def real_branches(
-    env: RealEnv, games: Sequence[RealGame], moments: Sequence[tuple[int, int]], seed: int
-) -> UInt8[np.ndarray, "k a h w 3"]:
+def real_branches(env: RealEnv, games: Sequence[WholeGame], moments: Sequence[tuple[int, int]], seed: int) -> Branches:
     """The frame that follows each moment of the real games under every action: they are played again and branched off.
 
     Args:
@@ -122,7 +136,7 @@ def real_branches(
     branches: dict[int, np.ndarray] = {}
     for t in range(wanted[-1] + 1):
         if t in wanted:
-            here = env.moment()
+            here = env.state()
             after = []
             for action in range(env.num_actions):
                 after.append(env.step(np.full(env.num_envs, action))[-1]["final_obs"])
@@ -132,14 +146,14 @@ def real_branches(
     return np.stack([branches[t][number] for number, t in moments])
 
 
-def contexts_of(game: RealGame, context_length: int) -> list[int]:
+def contexts_of(game: WholeGame, context_length: int) -> list[int]:
     """Steps of a game that n frames lead up to, none of them from before a lost life: what training shows a denoiser
     without padding."""
     first = context_length - 1
     return [t for t in range(first, game.num_steps) if not game.ended[t - first : t].any()]
 
 
-def episodes_of(game: RealGame) -> list[tuple[int, int]]:
+def episodes_of(game: WholeGame) -> list[tuple[int, int]]:
     """First step and end of each episode that training would keep of a game: one, or one a life."""
     cuts = [0, *(np.flatnonzero(game.ended[:-1]) + 1).tolist(), game.num_steps]
     return list(pairwise(cuts))
@@ -152,7 +166,7 @@ def recorded_games(
     shape: tuple[int, int, int],
     context_length: int,
     known: Collection[bytes] = (),
-) -> tuple[RealGame, ...]:
+) -> tuple[WholeGame, ...]:
     """The games in a folder of recorded real episodes, but those whose `digest` is known.
 
     Raises:
@@ -170,7 +184,7 @@ def recorded_games(
         if episode.origin is not None and episode.origin.world == "dream":
             raise DataError(f"{path} was dreamed, and a dream says nothing of the real game: give --data real games")
         require_fitting(path, episode, game, num_actions, shape, f"give --data games of {game}")
-        found.append(_from_episode(episode))
+        found.append(WholeGame.of(episode))
     unknown = [game for game in found if digest(game.frames, game.actions) not in known]
     long_enough = tuple(game for game in unknown if game.num_steps >= context_length)
     if len(long_enough) < FEWEST_GAMES:
@@ -181,12 +195,6 @@ def recorded_games(
             f"least {FEWEST_GAMES}, fewer give no interval worth the name"
         )
     return long_enough
-
-
-def _from_episode(episode: Episode) -> RealGame:
-    ended = np.zeros(episode.num_steps, bool)
-    ended[-1:] = episode.terminated
-    return RealGame(episode.frames, episode.actions, episode.rewards, ended, not episode.terminated)
 
 
 def digest(frames: UInt8[np.ndarray, "frames h w 3"], actions: Int64[np.ndarray, "t"]) -> bytes:

@@ -3,7 +3,7 @@
 Axes   k moments | a actions | t steps ahead | h w 3 image
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,15 +14,16 @@ from torch import Tensor
 
 from diamond.agents.agent import Agent
 from diamond.evaluation.calibration import brier_score, precision_recall, reliability, top_class
-from diamond.evaluation.fidelity.actions import Branches, dream_branches, sensitivity
+from diamond.evaluation.fidelity.actions import dream_branches, sensitivity
 from diamond.evaluation.fidelity.games import GameSet, contexts_of
 from diamond.evaluation.fidelity.instruments import Instruments
 from diamond.evaluation.fidelity.on_its_own import curves, dream_games, real_future
 from diamond.evaluation.fidelity.one_step import judge, next_frames
+from diamond.evaluation.fidelity.plan import Progress, SeedOf
 from diamond.evaluation.image_metrics import mean_error
 from diamond.experience.segments import reward_sign
-from diamond.imagination.dream import WorldModel
 from diamond.imagination.open_loop import Predict, predictor
+from diamond.imagination.world import WorldModel
 
 KIND = "diamond fidelity"
 """What the record calls itself: a run folder's own `fidelity.json`, from the end of training, is something else."""
@@ -30,22 +31,6 @@ FORMAT_VERSION = 1
 REWARDS, ENDS = ("-1", "0", "+1"), ("goes on", "ends")
 FILM_COLUMNS = 7
 """Moments that a film shows at most."""
-
-SeedOf = Callable[..., int]
-"""A seed for the use of that name."""
-Progress = Callable[[str, int, int], None]
-"""What is being done, how much of it is done and how much there is; called often."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What is known of the dream on one set of games."""
-
-    games: GameSet
-    moments: list[tuple[int, int]]
-    """Where actions were compared; see `games.draw_moments`."""
-    real: Branches | None
-    """What the real game does there under every action, where it could be asked."""
 
 
 @dataclass(frozen=True)
@@ -69,28 +54,28 @@ class Result:
 
 def measure(
     agent: Agent,
-    sets: Sequence[Measured],
+    sets: Sequence[GameSet],
     instruments: Instruments,
     seed_of: SeedOf,
     progress: Progress = lambda what, done, wanted: None,
 ) -> Result:
     """Measure the dream of an agent on sets of real games; see docs/fidelity.md for every number."""
     result = Result({"sets": []})
-    for one in sets:
-        result.record["sets"].append(_measure_set(agent, one, instruments, seed_of, progress, result.films))
+    for games in sets:
+        result.record["sets"].append(_measure_set(agent, games, instruments, seed_of, progress, result.films))
     result.record["actions"] = _actions(agent, sets, seed_of)
     return result
 
 
 def _measure_set(
     agent: Agent,
-    one: Measured,
+    games: GameSet,
     instruments: Instruments,
     seed_of: SeedOf,
     progress: Progress,
     films: list[Film],
 ) -> dict[str, Any]:
-    world, n, games = WorldModel.of(agent.denoiser, agent.reward_model, agent.config), _context(agent), one.games
+    world, n = WorldModel.of(agent.denoiser, agent.reward_model, agent.config), _context(agent)
     name, seed = games.name, seed_of("intervals")
 
     def predict_from(use: str, wanted: int) -> Predict:
@@ -158,7 +143,7 @@ def _judged(world: WorldModel, games: GameSet, device: torch.device) -> dict[str
     }
 
 
-def _actions(agent: Agent, sets: Sequence[Measured], seed_of: SeedOf) -> dict[str, Any] | None:
+def _actions(agent: Agent, sets: Sequence[GameSet], seed_of: SeedOf) -> dict[str, Any] | None:
     """All sets together: an action should do the same whoever plays."""
     asked = [one for one in sets if one.moments]
     if not asked:
@@ -166,11 +151,11 @@ def _actions(agent: Agent, sets: Sequence[Measured], seed_of: SeedOf) -> dict[st
     world = WorldModel.of(agent.denoiser, agent.reward_model, agent.config)
     dream, numbers, played = [], [], 0
     for one in asked:
-        generator = torch.Generator(agent.device).manual_seed(seed_of(one.games.name, "actions"))
-        dream.append(dream_branches(world, one.games.games, one.moments, agent.num_actions, _context(agent), generator))
+        generator = torch.Generator(agent.device).manual_seed(seed_of(one.name, "actions"))
+        dream.append(dream_branches(world, one.games, one.moments, agent.num_actions, _context(agent), generator))
         numbers += [played + number for number, _ in one.moments]
-        played += len(one.games.games)
-    known = [one.real for one in asked if one.real is not None]
+        played += len(one.games)
+    known = [one.branches for one in asked if one.branches is not None]
     real = np.concatenate(known) if len(known) == len(asked) else None
     meanings = agent.action_meanings or tuple(f"ACTION {i}" for i in range(agent.num_actions))
     return sensitivity(np.concatenate(dream), real, np.array(numbers), meanings, seed_of("intervals"))

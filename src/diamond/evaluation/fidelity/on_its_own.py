@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 from diamond.evaluation.fidelity.compare import Distance, compare, error_where_moved, over_games
-from diamond.evaluation.fidelity.games import FEWEST_GAMES, GameSet, RealGame
+from diamond.evaluation.fidelity.games import FEWEST_GAMES, GameSet, WholeGame
 from diamond.evaluation.image_metrics import mean_error
 from diamond.imagination.open_loop import Predict, dream_on
 
@@ -39,7 +39,7 @@ def dream_games(
     return [np.stack(dreamed[id(game)]) if dreamed[id(game)] else empty for game in games.games]
 
 
-def real_future(game: RealGame, context_length: int) -> UInt8[np.ndarray, "_ h w 3"]:
+def real_future(game: WholeGame, context_length: int) -> UInt8[np.ndarray, "_ h w 3"]:
     """What really followed the context that the dream started from."""
     return game.frames[context_length : context_length + HORIZONS[-1]]
 

@@ -13,17 +13,17 @@ from jaxtyping import Float, Int, UInt8
 
 from diamond.evaluation.batching import batches
 from diamond.evaluation.fidelity.compare import Distance, by_game, compare, error_where_moved, over_games
-from diamond.evaluation.fidelity.games import GameSet, RealGame, contexts_of, episodes_of
+from diamond.evaluation.fidelity.games import GameSet, WholeGame, contexts_of, episodes_of
 from diamond.experience.frames import to_network, to_stored
-from diamond.imagination.dream import WorldModel
 from diamond.imagination.open_loop import Predict
+from diamond.imagination.world import WorldModel
 
 TRANSITIONS = 64
 """Judged at a time, one after the other."""
 
 
 def contexts(
-    games: Sequence[RealGame], moments: Sequence[tuple[int, int]], context_length: int
+    games: Sequence[WholeGame], moments: Sequence[tuple[int, int]], context_length: int
 ) -> tuple[UInt8[np.ndarray, "k n h w 3"], Int[np.ndarray, "k n"]]:
     """The n frames that lead up to each moment, and the actions that were taken in them."""
     rows = [(games[number], slice(t - context_length + 1, t + 1)) for number, t in moments]
@@ -62,7 +62,7 @@ def next_frames(
 
 @torch.no_grad()
 def judge(
-    world: WorldModel, game: RealGame, device: torch.device
+    world: WorldModel, game: WholeGame, device: torch.device
 ) -> tuple[Float[np.ndarray, "t r"], Float[np.ndarray, "t d"]]:
     """Probabilities of reward sign and end at every step of a real game, its true last frame included.
 
@@ -81,7 +81,7 @@ def judge(
     return np.concatenate(rewards), np.concatenate(ends)
 
 
-def _stretches(game: RealGame) -> Iterator[tuple[int, int]]:
+def _stretches(game: WholeGame) -> Iterator[tuple[int, int]]:
     """Pieces of a game that no life is lost inside, none too long."""
     for first, last in episodes_of(game):
         for start in range(first, last, TRANSITIONS):

@@ -3,23 +3,20 @@
 Axes   k moments | a actions
 """
 
-from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 
 from diamond.agents.agent import Agent
-from diamond.agents.policies import NetworkPolicy, Policy, RandomPolicy
-from diamond.config import to_dict
+from diamond.agents.policies import Policy, RandomPolicy, policy
 from diamond.envs import RealEnv
 from diamond.errors import ConfigError, DataError, RunError
 from diamond.evaluation.fidelity.games import (
     FEWEST_GAMES,
     GameSet,
-    RealGame,
+    WholeGame,
     contexts_of,
     draw_moments,
     open_games,
@@ -27,9 +24,11 @@ from diamond.evaluation.fidelity.games import (
     real_branches,
     recorded_games,
 )
-from diamond.evaluation.fidelity.measure import FORMAT_VERSION, KIND, Measured, Progress, SeedOf
-from diamond.runs.provenance import origin
-from diamond.version import __version__
+
+SeedOf = Callable[..., int]
+"""A seed for the use of that name."""
+Progress = Callable[[str, int, int], None]
+"""What is being done, how much of it is done and how much there is; called often."""
 
 
 @dataclass(frozen=True)
@@ -61,23 +60,7 @@ class Plan:
                 raise ConfigError(f"--{name} is {getattr(self, name)}: give at least 1")
 
 
-def record_facts(agent: Agent, plan: Plan, fresh: bool) -> dict[str, Any]:
-    """What a record begins with: where its numbers come from; of a plan for recorded games, what it was used for."""
-    used = {name: value for name, value in asdict(plan).items() if fresh or name not in ("games", "steps")}
-    return {
-        "kind": KIND,
-        "format": FORMAT_VERSION,
-        "diamond": __version__,
-        **origin(plan.seed),
-        "weights": agent.fingerprint(),
-        "game": agent.config.env.name,
-        "plan": used,
-        "context_length": agent.config.denoiser.context_length,
-        "sampler": to_dict(agent.config.sampler),
-    }
-
-
-def fresh_sets(agent: Agent, plan: Plan, seed_of: SeedOf, progress: Progress) -> list[Measured]:
+def fresh_sets(agent: Agent, plan: Plan, seed_of: SeedOf, progress: Progress) -> list[GameSet]:
     """Games freshly played by the agent and by chance, branched off at some moments to try every action.
 
     Raises:
@@ -92,17 +75,17 @@ def fresh_sets(agent: Agent, plan: Plan, seed_of: SeedOf, progress: Progress) ->
             _require_actions(agent, env)
             games = play_whole(env, _policy(agent, name, plan.games, seed_of(name, "actions taken")), seed)
             moments = _moments(agent, games, plan.contexts // 2, seed_of)
-            real = real_branches(env, games, moments, seed) if moments else None
+            branches = real_branches(env, games, moments, seed) if moments else None
         finally:
             env.close()
-        found.append(Measured(GameSet(name, games), moments, real))
+        found.append(GameSet(name, games, moments, branches))
     _require_contexts(agent, found, "play longer games, with a larger --steps")
     return found
 
 
 def recorded_set(
     agent: Agent, folder: Path, plan: Plan, seed_of: SeedOf, known: Collection[bytes] = ()
-) -> list[Measured]:
+) -> list[GameSet]:
     """The games in a folder of recordings but those that are `known` from training, by their `games.digest`.
 
     The real game cannot be asked for what other actions would have done.
@@ -112,7 +95,7 @@ def recorded_set(
     """
     env, n = agent.config.env, agent.config.denoiser.context_length
     games = recorded_games(folder, env.name, agent.num_actions, (env.height, env.width, 3), n, known)
-    found = [Measured(GameSet("recorded", games), _moments(agent, games, plan.contexts, seed_of), None)]
+    found = [GameSet("recorded", games, _moments(agent, games, plan.contexts, seed_of))]
     _require_contexts(agent, found, "record longer games")
     return found
 
@@ -130,15 +113,15 @@ def _require_actions(agent: Agent, env: RealEnv) -> None:
 def _policy(agent: Agent, name: str, num_games: int, seed: int) -> Policy:
     if name == "random":
         return RandomPolicy(agent.num_actions, np.random.default_rng(seed))
-    return NetworkPolicy(agent.actor_critic, num_games, agent.device, torch.Generator().manual_seed(seed))
+    return policy(agent, num_games, seed)
 
 
-def _moments(agent: Agent, games: tuple[RealGame, ...], count: int, seed_of: SeedOf) -> list[tuple[int, int]]:
+def _moments(agent: Agent, games: tuple[WholeGame, ...], count: int, seed_of: SeedOf) -> list[tuple[int, int]]:
     rng = np.random.default_rng(seed_of("moments"))
     return draw_moments(games, agent.config.denoiser.context_length, max(1, count), rng)
 
 
-def _require_contexts(agent: Agent, sets: list[Measured], remedy: str) -> None:
+def _require_contexts(agent: Agent, sets: list[GameSet], remedy: str) -> None:
     n = agent.config.denoiser.context_length
-    if not any(contexts_of(game, n) for one in sets for game in one.games.games):
+    if not any(contexts_of(game, n) for one in sets for game in one.games):
         raise DataError(f"no real game lasts {n} steps, so there is nothing to start a dream from: {remedy}")

@@ -1,19 +1,23 @@
 """`diamond fidelity`: from the name of a dream to its measurements."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from diamond.agents.agent import Agent
+from diamond.config import to_dict
 from diamond.errors import DataError
 from diamond.evaluation.fidelity.games import digest, with_familiar
 from diamond.evaluation.fidelity.instruments import Instruments
-from diamond.evaluation.fidelity.measure import Progress, Result, measure
-from diamond.evaluation.fidelity.plan import Plan, fresh_sets, record_facts, recorded_set
+from diamond.evaluation.fidelity.measure import FORMAT_VERSION, KIND, Result, measure
+from diamond.evaluation.fidelity.plan import Plan, Progress, fresh_sets, recorded_set
 from diamond.experience.episodes import EpisodeFolder
 from diamond.interop import hub
 from diamond.loading import Which, choose_checkpoint, load
 from diamond.runs.folder import RunFolder
+from diamond.runs.provenance import origin
 from diamond.runs.streams import derive_seed
+from diamond.version import __version__
 
 
 def measure_fidelity(
@@ -54,7 +58,7 @@ def measure_fidelity(
     known = set() if run is None else _known_games(run)
     if data is None:
         sets = fresh_sets(agent, plan, seed_of, progress)
-        sets = [replace(one, games=with_familiar(one.games, known)) for one in sets]
+        sets = [with_familiar(games, known) for games in sets]
     else:
         _require_held_out(run, agent, data)
         sets = recorded_set(agent, data, plan, seed_of, known)
@@ -64,8 +68,24 @@ def measure_fidelity(
         "checkpoint": None if run is None else which,
         "data": None if data is None else str(data),
     }
-    result.record = {**record_facts(agent, plan, fresh=data is None), **facts, **result.record}
+    result.record = {**_record_facts(agent, plan, fresh=data is None), **facts, **result.record}
     return result
+
+
+def _record_facts(agent: Agent, plan: Plan, fresh: bool) -> dict[str, Any]:
+    """What a record begins with: where its numbers come from; of a plan for recorded games, what it was used for."""
+    used = {name: value for name, value in asdict(plan).items() if fresh or name not in ("games", "steps")}
+    return {
+        "kind": KIND,
+        "format": FORMAT_VERSION,
+        "diamond": __version__,
+        **origin(plan.seed),
+        "weights": agent.fingerprint(),
+        "game": agent.config.env.name,
+        "plan": used,
+        "context_length": agent.config.denoiser.context_length,
+        "sampler": to_dict(agent.config.sampler),
+    }
 
 
 def run_of(path: Path | str) -> RunFolder | None:

@@ -16,19 +16,25 @@ import torch
 from jaxtyping import Float
 
 from diamond.agents.agent import Agent
-from diamond.agents.recording import HeldOut, Recording, held_out_segments
+from diamond.agents.recording import Recording, held_out_segments
 from diamond.errors import DataError
 from diamond.evaluation.image_metrics import differs, moved_error
 from diamond.evaluation.statistics import bootstrap_mean
-from diamond.imagination.dream import WorldModel
+from diamond.experience.segments import HeldOut
 from diamond.imagination.open_loop import Predict, open_loop, predictor
+from diamond.imagination.world import WorldModel
 
 HORIZONS = (1, 5, 15)
 """Steps ahead at which errors are reported."""
 
 
 def dream_errors(
-    world: WorldModel, held_out: HeldOut, seed: int, device: torch.device, horizons: tuple[int, ...] = HORIZONS
+    world: WorldModel,
+    held_out: HeldOut,
+    context_length: int,
+    seed: int,
+    device: torch.device,
+    horizons: tuple[int, ...] = HORIZONS,
 ) -> dict[str, Any]:
     """Errors on moved pixels of the dream, of repeating the last frame, and of the dream under other segments' actions.
 
@@ -37,7 +43,7 @@ def dream_errors(
     dream saves against `repeat` and `shuffled` on the very same segments: paired differences, positive where it is
     better.
     """
-    n = held_out.context_length
+    n = context_length
     context, future = held_out.frames[:, :n], held_out.frames[:, n:]
     # Only what is done after the start differs; each segment takes the actions of the one before.
     other = np.concatenate((held_out.actions[:, : n - 1], np.roll(held_out.actions, 1, axis=0)[:, n - 1 :]), axis=1)

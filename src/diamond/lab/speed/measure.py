@@ -24,7 +24,8 @@ from diamond import kernels
 from diamond.compute import choose_device
 from diamond.config import Config
 from diamond.envs import make_env
-from diamond.imagination.dream import begin, draw_noise, dream_step
+from diamond.imagination.dream import begin, dream_step
+from diamond.imagination.world import draw_noise
 from diamond.lab.speed.reference import Reference
 from diamond.runs.metrics import peak_memory
 from diamond.runs.provenance import machine, median, number, origin

@@ -17,13 +17,14 @@ from jaxtyping import Bool, Float, UInt8
 
 from diamond.errors import ConfigError, DataError
 from diamond.evaluation.image_metrics import luma
+from diamond.experience.segments import HeldOut
 from diamond.imagination.open_loop import open_loop
 from diamond.lab.studies import agents
 from diamond.lab.studies.estimates import estimate, estimate_text
 from diamond.lab.studies.figures import Curve, Panel, panels_png
 from diamond.lab.studies.folder import StudyFolder
 from diamond.lab.studies.scale import STUDIES, Scale
-from diamond.lab.studies.static_data import HeldOutGames, record
+from diamond.lab.studies.static_data import record
 from diamond.lab.studies.world_models import EDM, trained
 from diamond.reports.video import strip_png
 from diamond.runs.streams import derive_seed
@@ -93,7 +94,7 @@ def run(folder: StudyFolder) -> dict[str, Any]:
 
 
 def moments(
-    games: HeldOutGames, context_length: int
+    games: HeldOut, context_length: int
 ) -> tuple[UInt8[np.ndarray, "s n h w 3"], UInt8[np.ndarray, "s t h w 3"], np.ndarray]:
     """Contexts, the frames that followed, and actions (s, n - 1 + t), from places spread over all games.
 

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from diamond.experience.segments import HeldOut
 from diamond.imagination.open_loop import open_loop
 from diamond.lab.studies import drift
 from diamond.lab.studies.estimates import curve, estimate, estimate_text
 from diamond.lab.studies.figures import Curve, Panel, panels_png
 from diamond.lab.studies.folder import StudyFolder
-from diamond.lab.studies.static_data import HeldOutGames, TrainingGames, record
+from diamond.lab.studies.static_data import TrainingGames, record
 from diamond.lab.studies.world_models import DDPM, EDM, Diffusion, trained
 from diamond.reports.video import strip_png
 from diamond.runs.streams import derive_seed
@@ -51,7 +52,7 @@ def run(folder: StudyFolder) -> dict[str, Any]:
 class _Measurement:
     folder: StudyFolder
     training: TrainingGames
-    games: HeldOutGames
+    games: HeldOut
 
     def part(self, name: str, kind: Diffusion, seed: int, num_steps: int) -> Any:
         """The drift of one trained network at one number of denoising steps."""

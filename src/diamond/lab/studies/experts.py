@@ -3,11 +3,12 @@
 Places of objects in memory are those of Anand et al. 2019 (AtariARI), each checked against the screen by the tests.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from jaxtyping import UInt8
 
+from diamond.envs import Outcome
 from diamond.envs.atari import AtariGame
 
 Memory = UInt8[np.ndarray, "128"]
@@ -42,6 +43,25 @@ WANDERERS: dict[str, tuple[int, tuple[str, ...]]] = {
     "RoadRunner": (6, ("LEFT", "LEFT", "LEFT", "UPLEFT", "DOWNLEFT")),  # where the seeds are
 }
 """Players who hold an action for some steps, so that it leads somewhere: one of these, or any, all equally probable."""
+
+
+def play_script(game: str, console: AtariGame, seed: int, steps: int) -> Iterator[tuple[int, Outcome]]:
+    """Start a game and let its scripted player act, until it is over or for `steps` steps.
+
+    The console shows the first frame at once, then the frame after each action and outcome that is yielded.
+    """
+    act = player(game, console, np.random.default_rng(seed))
+    console.start(seed)
+    return _moves(act, console, steps)
+
+
+def _moves(act: Player, console: AtariGame, steps: int) -> Iterator[tuple[int, Outcome]]:
+    for step in range(steps):
+        action = act(step)
+        outcome = console.advance(action)
+        yield action, outcome
+        if outcome.terminated:
+            break
 
 
 def player(game: str, console: AtariGame, rng: np.random.Generator) -> Player:

@@ -18,11 +18,12 @@ from jaxtyping import Float
 
 from diamond.config import SamplerConfig
 from diamond.evaluation.image_metrics import differs, mean_error, moved_error
+from diamond.experience.segments import HeldOut
 from diamond.imagination.open_loop import Predict, open_loop
 from diamond.lab.studies.estimates import curve, estimate, estimate_text
 from diamond.lab.studies.figures import Curve, Panel, panels_png
 from diamond.lab.studies.folder import StudyFolder
-from diamond.lab.studies.static_data import HeldOutGames, record
+from diamond.lab.studies.static_data import record
 from diamond.lab.studies.world_models import EDM, trained
 from diamond.runs.streams import derive_seed
 
@@ -93,7 +94,7 @@ def run(folder: StudyFolder) -> dict[str, Any]:
 
 
 def measure(
-    predict: Predict, games: HeldOutGames, context_length: int, horizon: int, device: torch.device
+    predict: Predict, games: HeldOut, context_length: int, horizon: int, device: torch.device
 ) -> dict[str, Float[np.ndarray, "s p"]]:
     """Mean errors of each game at `POINTS` up to the horizon, over starts spread evenly over it."""
     n, (count, length) = context_length, games.frames.shape[:2]

@@ -12,14 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import UInt8
 
 from diamond.config import EnvConfig
 from diamond.envs.atari import AtariGame, make_atari_games
 from diamond.errors import DataError
 from diamond.experience.episodes import Episode, EpisodeFolder
 from diamond.experience.replay import Replay
-from diamond.lab.studies.experts import player
+from diamond.experience.segments import HeldOut
+from diamond.lab.studies.experts import play_script
 from diamond.lab.studies.folder import StudyFolder
 from diamond.runs.streams import derive_seed
 
@@ -32,15 +33,6 @@ MOST_ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
-class HeldOutGames:
-    """Real games that no network is trained on, from their first frame on."""
-
-    frames: UInt8[np.ndarray, "s frames h w 3"]
-    actions: Int64[np.ndarray, "s t"]
-    """The action taken in each frame but the last."""
-
-
-@dataclass(frozen=True)
 class TrainingGames:
     """Real games to train on, all steps equally probable."""
 
@@ -50,7 +42,7 @@ class TrainingGames:
     """Up to `KNOWN_FRAMES` of their frames, evenly spread."""
 
 
-def record(folder: StudyFolder, context_length: int) -> tuple[TrainingGames, HeldOutGames]:
+def record(folder: StudyFolder, context_length: int) -> tuple[TrainingGames, HeldOut]:
     """A study's real games: to train on, and to dream on from; recorded once.
 
     Raises:
@@ -84,7 +76,7 @@ def training_games(folder: Path, cfg: EnvConfig, steps: int) -> TrainingGames:
     return TrainingGames(replay, num_actions, frames[:: -(-len(frames) // KNOWN_FRAMES)])
 
 
-def held_out_games(folder: Path, cfg: EnvConfig, count: int, steps: int) -> HeldOutGames:
+def held_out_games(folder: Path, cfg: EnvConfig, count: int, steps: int) -> HeldOut:
     """`count` games that last at least `steps` steps, cut there; recorded into `folder` unless they are there already.
 
     Raises:
@@ -106,7 +98,7 @@ def held_out_games(folder: Path, cfg: EnvConfig, count: int, steps: int) -> Held
         present.append(episode)
     long = [episode for episode in present if episode.num_steps >= steps][:count]
     frames, actions = zip(*((episode.frames[: steps + 1], episode.actions[:steps]) for episode in long), strict=True)
-    return HeldOutGames(np.stack(frames), np.stack(actions))
+    return HeldOut(np.stack(frames), np.stack(actions))
 
 
 def _games(cfg: EnvConfig, purpose: str, first: int) -> Iterator[Callable[[int], Episode]]:
@@ -119,14 +111,10 @@ def _games(cfg: EnvConfig, purpose: str, first: int) -> Iterator[Callable[[int],
 
 def play(game: AtariGame, name: str, seed: int, steps: int) -> Episode:
     """One game of the scripted player, from its start to its end or for `steps` steps."""
-    act = player(name, game, np.random.default_rng(seed))
-    game.start(seed)
-    frames, terminated = [game.frame()], False
-    actions: list[int] = []
-    rewards: list[float] = []
-    while len(actions) < steps and not terminated:
-        actions.append(act(len(actions)))
-        outcome = game.advance(actions[-1])
+    moves = play_script(name, game, seed, steps)
+    frames, rewards, actions, terminated = [game.frame()], [], [], False
+    for action, outcome in moves:
+        actions.append(action)
         rewards.append(outcome.reward)
         terminated = outcome.terminated
         frames.append(game.frame())

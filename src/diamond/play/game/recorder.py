@@ -10,17 +10,14 @@ from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import filelock
 import numpy as np
 
 from diamond.experience.episodes import Episode, EpisodeFolder, Origin
+from diamond.play.game.moments import Moment
 from diamond.play.game.worlds import DreamMoment, Frame, RealMoment
 from diamond.runs.files import cannot_write
-
-if TYPE_CHECKING:
-    from diamond.play.game.session import Moment
 
 LOCK_SECONDS = 10
 """How long another process may take to write its episode."""
@@ -59,7 +56,7 @@ class Recorder:
         self._places: deque[tuple[DreamMoment | RealMoment, _Take, int]] = deque(maxlen=2 * remembered)
         """Which take each moment was recorded in, and after how many steps."""
 
-    def follow(self, before: "Moment", after: "Moment", seed: int) -> None:
+    def follow(self, before: Moment, after: Moment, seed: int) -> None:
         """The session has gone from one moment to the next.
 
         Raises:
@@ -74,7 +71,7 @@ class Recorder:
                 self._close(world)
 
     def _add(
-        self, world: str, old: DreamMoment | RealMoment, new: DreamMoment | RealMoment, after: "Moment", seed: int
+        self, world: str, old: DreamMoment | RealMoment, new: DreamMoment | RealMoment, after: Moment, seed: int
     ) -> None:
         """One step."""
         take = self._open.get(world)

@@ -1,14 +1,14 @@
 """One game with its past: it acts, rewinds and branches. It knows nothing of clocks, browsers or threads.
 
-Every frame shown is a `Moment`, which holds all that decides how the game goes on. Stepping makes the next moment from
-one moment, the settings and the buttons; going back means to step from an older one.
+Every frame shown is a `Moment`. Stepping makes the next moment from one moment, the settings and the buttons; going
+back means to step from an older one.
 
 Axes   n past frames | a actions | h w 3 image
 """
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,90 +16,20 @@ import torch
 from torch import Tensor
 
 from diamond.errors import ConfigError, DiskError
+from diamond.experience.actions import sample_categorical
 from diamond.experience.frames import to_network
-from diamond.imagination.dream import sample_categorical
 from diamond.imagination.rollout import burn_in
 from diamond.networks.blocks import LSTMState
 from diamond.play.game.buttons import action_for
+from diamond.play.game.moments import AgentOutput, Moment, Picture, View
 from diamond.play.game.recorder import Recorder
-from diamond.play.game.settings import SEED_LIMIT, Player, Settings, World, ranges
+from diamond.play.game.settings import SEED_LIMIT, Settings, ranges
 from diamond.play.game.source import Source
-from diamond.play.game.worlds import Dream, DreamMoment, Frame, Past, RealGame, RealMoment, Tally
+from diamond.play.game.worlds import Dream, Frame, Past, RealGame
 from diamond.runs.streams import derive_seed
 
 REMEMBERED = 3000
 """Frames that can be gone back to."""
-
-
-@dataclass(frozen=True)
-class Opinion:
-    """What the agent thinks of the newest frame."""
-
-    policy: tuple[float, ...]
-    """Probability of each action at the present temperature."""
-    value: float
-    entropy: float
-    """Of the policy, in nats."""
-    logits: Tensor
-    """(1, a)"""
-    memory: LSTMState
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A frame of the session and all that decides what follows it."""
-
-    frame: int
-    """Counts up with every frame that is made; after a rewind it counts on from there."""
-    game: int
-    """Counts the starts since the seed was set; names the noise."""
-    world: World
-    dream: DreamMoment | None
-    real: RealMoment | None
-    opinion: Opinion
-    action: int | None
-    """What led here; None for the first frame of a game."""
-    player: Player
-
-    @property
-    def past(self) -> Past:
-        """The last frames of the world that the agent looks at."""
-        return self._watched.past
-
-    @property
-    def tally(self) -> Tally:
-        """The numbers of the world that the agent looks at."""
-        return self._watched.tally
-
-    @property
-    def _watched(self) -> DreamMoment | RealMoment:
-        watched = self.dream if self.world == "dream" else self.real
-        assert watched is not None
-        return watched
-
-
-@dataclass(frozen=True)
-class View:
-    """A picture and the numbers under it; pictures of the denoising have none."""
-
-    name: str
-    image: Frame
-    tally: Tally | None
-
-
-@dataclass(frozen=True)
-class Picture:
-    """What there is to see."""
-
-    moment: Moment
-    oldest: int
-    newest: int
-    views: tuple[View, ...]
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it is the last of a game, or of a dream."""
-        return any(view.tally is not None and view.tally.ended is not None for view in self.views)
 
 
 class Session:
@@ -179,8 +109,8 @@ class Session:
         following = replace(
             now, frame=now.frame + 1, dream=dream, real=real, action=action, player=self.settings.player
         )
-        opinion = self._look(following.past.frames[-1], now.opinion.memory)
-        self._append(replace(following, opinion=opinion))
+        output = self._look(following.past.frames[-1], now.output.memory)
+        self._append(replace(following, output=output))
 
     def set(self, name: str, value: Any) -> None:
         """Turn one setting. Another seed or start begins a new game; another world goes on from the present one.
@@ -271,8 +201,8 @@ class Session:
     def _begin_dream(self, past: Past, frame: int, game: int) -> Moment:
         # The real game waits where it stood.
         real = self._now.real if self._moments else None
-        dream, opinion = self._dream.begin(past), self._first_look(past)
-        return Moment(frame, game, "dream", dream, real, opinion, None, self.settings.player)
+        dream, output = self._dream.begin(past), self._first_look(past)
+        return Moment(frame, game, "dream", dream, real, output, None, self.settings.player)
 
     def _start(self, game: int) -> Past:
         number = self.settings.start
@@ -287,12 +217,12 @@ class Session:
             assert real is not None
             if now.dream is None:
                 return self._begin_dream(real.past, frame, now.game)
-            return replace(now, frame=frame, world=world, opinion=self._first_look(now.dream.past))
+            return replace(now, frame=frame, world=world, output=self._first_look(now.dream.past))
         if real is None or real.tally.ended is not None:
             return self._new_game(frame, now.game + 1)
         dream = self._dream.begin(real.past) if world == "both" else None
-        opinion = self._first_look(real.past) if now.world == "dream" else now.opinion
-        return replace(now, frame=frame, world=world, dream=dream, opinion=opinion)
+        output = self._first_look(real.past) if now.world == "dream" else now.output
+        return replace(now, frame=frame, world=world, dream=dream, output=output)
 
     def _real_game(self) -> RealGame:
         if self._real is None:
@@ -304,28 +234,28 @@ class Session:
             return action_for(held, self._source.actions)
         generator = torch.Generator().manual_seed(derive_seed(self.settings.seed, "action", now.game, now.tally.steps))
         uniform = torch.rand(1, generator=generator)
-        logits = now.opinion.logits / self.settings.temperature
+        logits = now.output.logits
         if self.settings.player == "random":
             logits = torch.zeros_like(logits)
-        return int(sample_categorical(logits, uniform))
+        return int(sample_categorical(logits, uniform, self.settings.temperature))
 
     @torch.no_grad()
-    def _first_look(self, past: Past) -> Opinion:
+    def _first_look(self, past: Past) -> AgentOutput:
         frames = to_network(torch.from_numpy(np.stack(past.frames))[None].to(self._source.agent.device))
         return self._look(past.frames[-1], burn_in(self._source.agent.actor_critic, frames))
 
     @torch.no_grad()
-    def _look(self, frame: Frame, memory: LSTMState) -> Opinion:
+    def _look(self, frame: Frame, memory: LSTMState) -> AgentOutput:
         agent = self._source.agent
         logits, value, memory = agent.actor_critic(to_network(torch.from_numpy(frame)[None].to(agent.device)), memory)
-        return self._opinion(logits.float().cpu(), float(value), (memory[0], memory[1]))
+        return self._output(logits.float().cpu(), float(value), (memory[0], memory[1]))
 
     def _reconsider(self) -> None:
-        """Bring the opinion of the frame shown to the present temperature."""
-        now, old = self._now, self._now.opinion
-        self._moments[self._place] = replace(now, opinion=self._opinion(old.logits, old.value, old.memory))
+        """Bring the output of the frame shown to the present temperature."""
+        now, old = self._now, self._now.output
+        self._moments[self._place] = replace(now, output=self._output(old.logits, old.value, old.memory))
 
-    def _opinion(self, logits: Tensor, value: float, memory: LSTMState) -> Opinion:
+    def _output(self, logits: Tensor, value: float, memory: LSTMState) -> AgentOutput:
         log_policy = (logits / self.settings.temperature).log_softmax(-1)[0]
         policy = log_policy.exp()
-        return Opinion(tuple(policy.tolist()), value, float(-(policy * log_policy).sum()), logits, memory)
+        return AgentOutput(tuple(policy.tolist()), value, float(-(policy * log_policy).sum()), logits, memory)

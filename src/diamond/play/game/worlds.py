@@ -18,11 +18,11 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from diamond.agents.agent import Agent
-from diamond.envs import RealEnv
-from diamond.envs.base import Moment as EnvMoment
+from diamond.envs import EnvState, RealEnv
 from diamond.experience.frames import PADDING_VALUE, to_network, to_pixel_grid, to_stored
 from diamond.experience.segments import Segment
-from diamond.imagination.dream import DreamState, WorldModel, arrive, begin, closed, denoising, draw_noise
+from diamond.imagination.dream import append_action, begin, denoising, finish_step
+from diamond.imagination.world import DreamState, WorldModel, draw_noise
 from diamond.networks.blocks import LSTMState
 from diamond.play.game.settings import Settings
 from diamond.runs.streams import derive_seed
@@ -101,11 +101,11 @@ class Dream:
         world = replace(self._world, sampler_cfg=settings.sampler(self._world.sampler_cfg))
         generator = torch.Generator(self._device).manual_seed(derive_seed(settings.seed, *noise_name))
         noise = draw_noise(frames[:, -1].shape, world.sampler_cfg, generator)
-        actions = closed(open_actions, torch.tensor([action], device=self._device))
+        actions = append_action(open_actions, torch.tensor([action], device=self._device))
         images = denoising(world, frames, actions, noise)
         steps = torch.tensor([moment.tally.steps], device=self._device)
         state = DreamState(frames, open_actions, moment.memory, steps)
-        following, step = arrive(world, state, actions, to_pixel_grid(images[-1]), noise)
+        following, step = finish_step(world, state, actions, to_pixel_grid(images[-1]), noise)
         frame = _stored(step.frame)
         ended: Ending | None = None
         if bool(step.terminated):
@@ -138,7 +138,7 @@ class RealMoment:
     """Where a real game stands."""
 
     past: Past
-    env: EnvMoment
+    env: EnvState
     seed: int
     tally: Tally = field(default_factory=Tally)
 
@@ -158,7 +158,7 @@ class RealGame:
     def begin(self, seed: int) -> RealMoment:
         """A new game."""
         frames, _ = self._env.reset(seed=seed)
-        self._now = RealMoment(Past((frames[0],), ()), self._env.moment(), seed)
+        self._now = RealMoment(Past((frames[0],), ()), self._env.state(), seed)
         return self._now
 
     def step(self, moment: RealMoment, action: int) -> RealMoment:
@@ -172,7 +172,7 @@ class RealGame:
         ended: Ending | None = "terminated" if terminated[0] else "truncated" if truncated[0] else None
         tally = moment.tally.after(float(rewards[0]), None, ended)
         past = moment.past.after(action, frame, self._length)
-        self._now = RealMoment(past, self._env.moment(), moment.seed, tally)
+        self._now = RealMoment(past, self._env.state(), moment.seed, tally)
         return self._now
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from diamond.errors import ConfigError
-from diamond.play.game.session import Picture, View
+from diamond.play.game.moments import Picture, View
 from diamond.play.game.worlds import Frame
 
 VERSION = 1
@@ -141,9 +141,9 @@ def encode_picture(picture: Picture, facts: dict[str, Any]) -> bytes:
         "newest": picture.newest,
         "player": moment.player,
         "action": moment.action,
-        "policy": moment.opinion.policy,
-        "value": moment.opinion.value,
-        "entropy": moment.opinion.entropy,
+        "policy": moment.output.policy,
+        "value": moment.output.value,
+        "entropy": moment.output.entropy,
         **facts,
         "views": [_describe(view) for view in picture.views],
     }

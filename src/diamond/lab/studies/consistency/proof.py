@@ -26,7 +26,7 @@ from diamond.lab.studies.consistency.detectors import COLUMN, ROW, Object, Scene
 from diamond.lab.studies.consistency.events import measure, merge
 from diamond.lab.studies.consistency.memory import Truth, read_bricks, read_objects, read_points, readable
 from diamond.lab.studies.consistency.wall import BALL_ROWS, find_ball, read_score, read_wall
-from diamond.lab.studies.experts import Memory, player
+from diamond.lab.studies.experts import Memory, play_script
 
 NEAR = 3.0
 """Columns that a seen object may be from where the memory has it: less than a sprite's width."""
@@ -43,15 +43,10 @@ class Played(NamedTuple):
 def play(game: str, seed: int, steps: int) -> Played:
     """Play one game for `steps` steps or until it is over, by the scripted player of `experts`."""
     console = make_atari_games(EnvConfig(game=game), 1)[0]
-    act = player(game, console, np.random.default_rng(seed))
-    console.start(seed)
     frames, memories = [], []
-    for step in range(steps):
-        over = console.advance(act(step)).terminated
+    for _ in play_script(game, console, seed, steps):
         frames.append(console.frame().copy())
         memories.append(console.memory().copy())
-        if over:
-            break
     return Played(np.stack(frames), np.stack(memories))
 
 
