@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from diamond import kernels
 from diamond.agents.agent import Agent
 from diamond.agents.policies import NetworkPolicy, Policy, RandomPolicy
 from diamond.config import to_dict
@@ -68,7 +69,7 @@ def record_facts(agent: Agent, plan: Plan, fresh: bool) -> dict[str, Any]:
         "kind": KIND,
         "format": FORMAT_VERSION,
         "diamond": __version__,
-        **origin(plan.seed),
+        **origin(plan.seed, kernels.in_use(agent.config.compute, agent.device)),
         "weights": agent.fingerprint(),
         "game": agent.config.env.name,
         "plan": used,

@@ -24,7 +24,7 @@ from diamond import kernels
 from diamond.compute import choose_device
 from diamond.config import Config
 from diamond.envs import make_env
-from diamond.imagination.dream import begin, draw_noise, dream_step
+from diamond.imagination.dream import WorldModel, begin, draw_noise, dream_step
 from diamond.lab.speed.reference import Reference
 from diamond.runs.metrics import peak_memory
 from diamond.runs.provenance import machine, median, number, origin
@@ -125,7 +125,7 @@ def bench(
         DeviceError, EnvError: the device or the environment is not there.
     """
     device = choose_device(config.compute)
-    facts = machine()
+    facts = machine(kernels.in_use(config.compute, device))
     say(f"on {device} ({facts['gpu'] or facts['processor']}, {facts['threads']} threads, PyTorch {facts['torch']})")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -161,7 +161,7 @@ def bench(
     rows = [row for item in work for row in (item.row(operations, bandwidth), *item.comparison())]
     rows.append(_epoch(config, {item.metric: statistics.median(item.rates) * item.units for item in training}))
     rows.append(number("peak memory (bytes)", float(memory)))
-    common = origin(config.seed)
+    common = origin(config.seed, facts["fused"])
     theirs = {} if reference is None else {f"published_{name}": fact for name, fact in reference.facts.items()}
     return [common | row | (theirs if PUBLISHED in row["metric"] else {}) for row in rows]
 
@@ -185,10 +185,13 @@ def _training(trainer: Trainer) -> list[Work]:
             "imagined frames/s",
             trainer.dream_window,
             float(config.imagination.num_envs * config.actor_critic.window),
-            _count(trainer.dream_window),
+            _count(trainer, trainer.dream_window),
             published="imagination",
         ),
-        *(Work(UPDATES[name], update, 1.0, _count(update), published=name) for name, update in updates.items()),
+        *(
+            Work(UPDATES[name], update, 1.0, _count(trainer, update), published=name)
+            for name, update in updates.items()
+        ),
         Work(STEPS, lambda: trainer.collect(real_steps), float(real_steps)),
         _replay_batch(trainer),
         _single_dream(trainer),
@@ -231,20 +234,27 @@ def _single_dream(trainer: Trainer) -> Work:
     noise = draw_noise(state.frames[:, -1].shape, world.sampler_cfg, torch.Generator(trainer.device).manual_seed(0))
 
     @torch.no_grad()
-    def step() -> object:
+    def step(world: WorldModel) -> object:
         return dream_step(world, state, action, noise)
 
     return Work(
-        "milliseconds a frame of a single dream", step, 1.0, _count(step), invert=True, published="single_dream"
+        "milliseconds a frame of a single dream",
+        lambda: step(world),
+        1.0,
+        _count(trainer, lambda: step(trainer.world_model())),
+        invert=True,
+        published="single_dream",
     )
 
 
-def _count(run: Callable[[], object]) -> float:
-    """FLOP of one call."""
+def _count(trainer: Trainer, run: Callable[[], object]) -> float:
+    """FLOP of one call, as PyTorch's own operations do it, of which alone it can be counted."""
     counter = FlopCounterMode(display=False)
-    # Only PyTorch's own operations are counted; and what is first met while counting would never be compiled.
-    with torch.compiler.set_stance("force_eager"), kernels.disabled(), counter:
+    copies, trainer.copies = trainer.copies, kernels.Copies(wanted=False)
+    # What is first met while counting would never be compiled.
+    with torch.compiler.set_stance("force_eager"), counter:
         run()
+    trainer.copies = copies
     return float(counter.get_total_flops())
 
 
