@@ -11,8 +11,8 @@ Units  rates are per second; FLOP counts a multiply-add as two operations, in ma
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -180,18 +180,17 @@ def _training(trainer: Trainer) -> list[Work]:
     config = trainer.config
     updates = {name: getattr(trainer, f"update_{name}") for name in UPDATES}
     real_steps = REAL_STEPS * config.env.num_envs
+    with _without_kernels(trainer):
+        dream_flop, flop = _count(trainer.dream_window), {name: _count(update) for name, update in updates.items()}
     return [
         Work(
             "imagined frames/s",
             trainer.dream_window,
             float(config.imagination.num_envs * config.actor_critic.window),
-            _count(trainer, trainer.dream_window),
+            dream_flop,
             published="imagination",
         ),
-        *(
-            Work(UPDATES[name], update, 1.0, _count(trainer, update), published=name)
-            for name, update in updates.items()
-        ),
+        *(Work(UPDATES[name], update, 1.0, flop[name], published=name) for name, update in updates.items()),
         Work(STEPS, lambda: trainer.collect(real_steps), float(real_steps)),
         _replay_batch(trainer),
         _single_dream(trainer),
@@ -237,24 +236,34 @@ def _single_dream(trainer: Trainer) -> Work:
     def step(world: WorldModel) -> object:
         return dream_step(world, state, action, noise)
 
+    with _without_kernels(trainer):
+        plain = trainer.world_model()
     return Work(
         "milliseconds a frame of a single dream",
         lambda: step(world),
         1.0,
-        _count(trainer, lambda: step(trainer.world_model())),
+        _count(lambda: step(plain)),
         invert=True,
         published="single_dream",
     )
 
 
-def _count(trainer: Trainer, run: Callable[[], object]) -> float:
-    """FLOP of one call, as PyTorch's own operations do it, of which alone it can be counted."""
-    counter = FlopCounterMode(display=False)
+@contextmanager
+def _without_kernels(trainer: Trainer) -> Iterator[None]:
+    """Only PyTorch's own operations can be counted."""
     copies, trainer.copies = trainer.copies, kernels.Copies(wanted=False)
+    try:
+        yield
+    finally:
+        trainer.copies = copies
+
+
+def _count(run: Callable[[], object]) -> float:
+    """FLOP of one call."""
+    counter = FlopCounterMode(display=False)
     # What is first met while counting would never be compiled.
     with torch.compiler.set_stance("force_eager"), counter:
         run()
-    trainer.copies = copies
     return float(counter.get_total_flops())
 
 
