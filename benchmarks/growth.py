@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from memory import resident_bytes
 
+from diamond import kernels
 from diamond.compute import choose_device
 from diamond.config.presets import debug, laptop
 from diamond.envs import make_env
@@ -126,7 +127,8 @@ def main() -> None:
         rates = speeds(stack)
     names = [f"resident memory after {done:,} updates of each network (bytes)" for done, _ in points]
     rows = rates + [number(name, resident) for name, (_, resident) in zip(names, points, strict=True)]
-    write_json(arguments.out, [origin(seed=0) | row for row in rows])
+    facts = origin(seed=0, fused=kernels.in_use(laptop().compute, choose_device(laptop().compute)))
+    write_json(arguments.out, [facts | row for row in rows])
     draw(rates, points, arguments.picture)
 
 

@@ -15,6 +15,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from diamond import kernels
+from diamond.compute import choose_device
+from diamond.config import ComputeConfig
 from diamond.runs.files import write_json
 from diamond.runs.provenance import commit, machine
 
@@ -85,13 +88,15 @@ def main() -> None:
     arguments.out = arguments.out.absolute()
     arguments.out.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + 60 * arguments.minutes
+    compute = ComputeConfig(device=arguments.device)
+    facts = {"commit": commit(), "machine": machine(kernels.in_use(compute, choose_device(compute)))}
     done: list[dict[str, object]] = []
     for part in parts(arguments):
         limit = min(60 * arguments.minutes * part.share, deadline - time.monotonic())
         late = {"part": part.name, "result": "not begun: no time was left", "seconds": 0.0}
         done.append(run(part, arguments.out, limit) if limit > 1 else late)
         print(done[-1], flush=True)
-        write_json(arguments.out / "summary.json", {"commit": commit(), "machine": machine(), "parts": done})
+        write_json(arguments.out / "summary.json", facts | {"parts": done})
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from memory import resident_bytes
 
+from diamond import kernels
 from diamond.config.presets import debug
 from diamond.lab.speed.latency import untrained
 from diamond.play.game.session import REMEMBERED, Session
@@ -42,7 +43,8 @@ def main() -> None:
             session.rewind(session.picture.oldest)
             session.rewind(session.picture.newest - min(10, session.picture.newest - session.picture.oldest))
     session.close()
-    write_json(arguments.out, [origin(config.seed) | row for row in rows])
+    facts = origin(config.seed, kernels.in_use(source.agent.config.compute, source.agent.device))
+    write_json(arguments.out, [facts | row for row in rows])
 
 
 if __name__ == "__main__":

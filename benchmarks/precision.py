@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import torch
 
+from diamond import kernels
 from diamond.compute import choose_device
 from diamond.config import Config
 from diamond.config.presets import preset
@@ -90,7 +91,8 @@ def main() -> None:
             steps = [arguments.every * (i + 1) for i in range(len(curve))]
             axes.plot(steps, curve, color="tab:orange" if bfloat16 else "tab:blue", label=None if seed else label)
             names = [f"held-out denoising loss after {step:,} updates, {label}" for step in steps]
-            rows += [origin(seed) | number(name, loss) for name, loss in zip(names, curve, strict=True)]
+            facts = origin(seed, kernels.in_use(compute, choose_device(compute)))
+            rows += [facts | number(name, loss) for name, loss in zip(names, curve, strict=True)]
     axes.set(xlabel="updates", ylabel="held-out denoising loss", yscale="log")
     axes.legend()
     write_json(arguments.out, rows)

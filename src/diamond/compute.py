@@ -6,7 +6,6 @@ import sys
 
 import torch
 
-from diamond import kernels
 from diamond.config import ComputeConfig
 from diamond.errors import DeviceError
 
@@ -23,8 +22,6 @@ def choose_device(cfg: ComputeConfig) -> torch.device:
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")  # TensorFloat-32, as the published code trains
     if device.type == "cpu":
-        kernels.enable(cfg.fused)
-        kernels.ready()  # built now, not within the first dream
         keep_freed_memory()
     return device
 

@@ -27,14 +27,16 @@ Which = Literal["last", "best"] | int
 """The newest checkpoint, the one with the best evaluation, or that of an epoch."""
 
 
-def load(path: Path | str | None = None, which: Which = "last", device: str = "auto") -> Agent:
-    """An agent from a run folder, or from a `.pt` file of the published code.
+def load(path: Path | str | None = None, which: Which = "last", device: str = "auto", fused: bool = True) -> Agent:
+    """An agent from a run folder, or from a `.pt` file of the published code, to act and dream as the run itself did.
 
     Args:
         path: a run folder, a file, or the name of a file on the Hugging Face hub, `hf:eloialonso/diamond/Breakout`
             (see `interop.hub`); None takes the newest run under `runs/`.
         which: checkpoint to take from a run.
         device: where to put the networks.
+        fused: False leaves out the fused kernels, also if the run's `compute.fused` asks for them: such networks have a
+            gradient and may be traced.
 
     Raises:
         RunError: there is no such run, checkpoint or file, it is damaged, or the hub does not answer.
@@ -45,18 +47,20 @@ def load(path: Path | str | None = None, which: Which = "last", device: str = "a
     if path is None:
         path = newest_run(usable=True)
     path = hub.fetch(path) if hub.is_name(path) else Path(path)
-    if path.is_file():
-        return load_published(path).to(target)
+    agent = (load_published(path) if path.is_file() else _load_run(path, which)).to(target)
+    return kernels.for_inference(agent) if fused else agent
+
+
+def _load_run(path: Path, which: Which) -> Agent:
     run = RunFolder.open(path)
     chosen = choose_checkpoint(run, which)
-    kernels.enable(run.config.compute.fused)  # act and dream as the run itself did
     agent = Agent.create(run.config, run.num_actions, seed=0, action_meanings=run.action_meanings)
     try:
         agent.load_state_dict(chosen.tensors("agent"))
     except (KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise RunError(f"{chosen.path} does not fit {run.path / 'config.json'} ({reason}): restore both") from error
-    return agent.to(target)
+    return agent
 
 
 def load_starts(path: Path | str | None = None, device: str = "auto") -> StartSource:

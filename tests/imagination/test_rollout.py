@@ -153,8 +153,17 @@ def imagine_by_hand(scene: Scene, horizon: int) -> tuple[Carry, Trajectory]:
                 for name, tensor in dream.tensors().items():
                     tensor[b] = pool.tensors()[name][start_index[t, b]]
                 memory[b] = memory_after(policy, pool.frames[start_index[t, b]])
+    starts = [memory_after(policy, pool.frames[start]) for start in range(len(pool.steps))]
     trajectory = Trajectory(
-        torch.stack(frames), actions, rewards, terminated, truncated, next_value, start_index, scene.carry.policy_state
+        torch.stack(frames),
+        actions,
+        rewards,
+        terminated,
+        truncated,
+        next_value,
+        start_index,
+        policy_state=scene.carry.policy_state,
+        start_state=(torch.cat([h for h, _ in starts]), torch.cat([c for _, c in starts])),
     )
     return Carry(dream, (torch.cat([h for h, _ in memory]), torch.cat([c for _, c in memory]))), trajectory
 

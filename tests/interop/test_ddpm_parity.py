@@ -1,7 +1,6 @@
 """The published DDPM variant is reproduced: same weights, same inputs, same noise, same outputs."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,10 +8,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from diamond import kernels
 from diamond.config import UNetConfig
 from diamond.diffusion.ddpm import DDPMConfig, ddpm_sample, predict_noise, signal_levels, time_steps
 from diamond.interop.published import published_name
+from diamond.kernels import accelerate
+from diamond.kernels.library import library
 from diamond.networks.unet import DenoiserNetwork
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "parity"
@@ -27,7 +27,7 @@ CFG = DDPMConfig(
 
 
 @pytest.fixture(scope="module", params=["fused", "PyTorch's operations"])
-def network(request: pytest.FixtureRequest) -> Iterator[DenoiserNetwork]:
+def network(request: pytest.FixtureRequest) -> DenoiserNetwork:
     inner = FACTS["inner_model"]
     attention = tuple(bool(level) for level in inner["attn_depths"])
     unet = UNetConfig(tuple(inner["channels"]), tuple(inner["depths"]), attention, inner["cond_channels"])
@@ -39,12 +39,10 @@ def network(request: pytest.FixtureRequest) -> Iterator[DenoiserNetwork]:
         ours[name] = theirs.reshape(tensor.shape)
     network.load_state_dict(ours)
     if request.param == "fused":
-        if not kernels.ready():
+        if library() is None:
             pytest.skip("no C++ compiler")
-        yield network
-    else:
-        with kernels.disabled():
-            yield network
+        return accelerate(network)
+    return network
 
 
 def assert_same(ours: Tensor, published: Tensor, tolerance: float) -> None:

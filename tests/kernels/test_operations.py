@@ -1,4 +1,4 @@
-"""Our own kernels compute what PyTorch computes, for every shape, and never with old weights."""
+"""Our own kernels compute what PyTorch computes, for every shape."""
 
 import copy
 import re
@@ -13,14 +13,16 @@ from hypothesis import strategies as st
 from random_weights import randomised
 from torch import Tensor, nn
 
-from diamond import kernels
 from diamond.agents.agent import Agent
 from diamond.config.presets import laptop
-from diamond.kernels.operations import winograd_matrix
+from diamond.kernels import accelerate
+from diamond.kernels.library import library
+from diamond.kernels.operations import convolution, residual_block
+from diamond.kernels.weights import Normalisation, matrix, normalisation, winograd, winograd_matrix
 from diamond.networks.actor_critic import EncoderBlock
-from diamond.networks.blocks import Conv3x3, ResidualBlock, SelfAttention, Upsample, group_norm, normalisation_of
+from diamond.networks.blocks import Conv1x1, Conv3x3, GroupNorm, ResidualBlock, SelfAttention, Upsample
 
-pytestmark = pytest.mark.skipif(not kernels.ready(), reason="no C++ compiler")
+pytestmark = pytest.mark.skipif(library() is None, reason="no C++ compiler")
 
 sizes = st.integers(1, 19)
 channels = st.integers(1, 40)
@@ -45,9 +47,8 @@ def assert_fused_as_exact(module: nn.Module, *inputs: Tensor | None, tolerance: 
     numbers of that size cancel."""
     double = copy.deepcopy(module).double()
     exact = double(*(x if x is None else x.double() for x in inputs))
-    fused = module(*inputs)
-    with kernels.disabled():
-        plain = module(*inputs)
+    fused = accelerate(module)(*inputs)
+    plain = module(*inputs)
     assert fused.shape == exact.shape
     largest = exact.abs().max().clamp(min=1)
     assert (fused - exact).abs().max() <= tolerance * largest
@@ -130,32 +131,34 @@ def test_attention(c: int, h: int, w: int, seed: int) -> None:
     assert_fused_as_exact(module, images(seed, 2, c, h, w), tolerance=2e-5)
 
 
+def identity(channels: int) -> Conv3x3:
+    conv = Conv3x3(channels, channels)
+    nn.init.dirac_(conv.weight)
+    nn.init.zeros_(conv.bias)
+    return conv
+
+
 def test_statistics_of_features_far_from_zero() -> None:
     """A mean a thousand times the spread costs no more digits than the features themselves have."""
-    norm = group_norm(32)
     x = 1000 + images(0, 1, 32, 9, 9)
-    identity = torch.zeros(32, 32, 3, 3)
-    identity[:, :, 1, 1] = torch.eye(32)
-    weights = kernels.Weights(identity, torch.zeros(32))
     with torch.no_grad():
-        fused = kernels.convolution(x, weights, normalisation=normalisation_of(norm))
+        fused = convolution(x, winograd(identity(32)), normalisation=normalisation(GroupNorm(32)))
         exact = F.silu(F.group_norm(x.double(), 1))
     assert (fused - exact).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("value", [-1e4, -88.0, -20.0, 0.0, 20.0, 88.0, 1e4])
 def test_silu_far_out(value: float) -> None:
-    weights = kernels.Weights(torch.ones(1, 1, 3, 3), torch.zeros(1))
-    shift = kernels.Normalisation(1, 1e-5, torch.tensor([[0.0, value]]), offset=1.0)
+    shift = Normalisation(1, 1e-5, torch.tensor([[0.0, value]]), offset=1.0)
     with torch.no_grad():
-        fused = kernels.convolution(torch.zeros(1, 1, 1, 1), weights, normalisation=shift)
+        fused = convolution(torch.zeros(1, 1, 1, 1), winograd(identity(1)), normalisation=shift)
     expected = F.silu(torch.tensor(value, dtype=torch.float64))
     torch.testing.assert_close(fused.flatten().double()[0], expected, rtol=1e-5, atol=1e-28)
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
 def test_what_is_not_finite_stays_visible(wrong: float) -> None:
-    block = randomised(ResidualBlock(16, 16, condition_channels=4, attention=True))
+    block = accelerate(randomised(ResidualBlock(16, 16, condition_channels=4, attention=True)))
     x = images(0, 1, 16, 8, 8)
     x[0, 3, 2, 2] = wrong
     with torch.no_grad():
@@ -184,16 +187,14 @@ def whole_networks() -> list[tuple[nn.Module, tuple[Tensor, ...]]]:
 @torch.no_grad()
 def test_whole_networks(which: int) -> None:
     network, inputs = whole_networks()[which]
-    fused = network(*inputs)
-    with kernels.disabled():
-        plain = network(*inputs)
+    fused, plain = accelerate(network)(*inputs), network(*inputs)
     assert not torch.equal(fused, plain), "the kernels were not used"
     assert (fused - plain).abs().max() <= 2e-5 * plain.abs().max()
 
 
 @torch.no_grad()
 def test_threads_change_no_bit_and_neighbours_nothing() -> None:
-    block = randomised(ResidualBlock(48, 32, condition_channels=4, attention=True))
+    block = accelerate(randomised(ResidualBlock(48, 32, condition_channels=4, attention=True)))
     x, skip, condition = images(0, 5, 32, 33, 21), images(1, 5, 16, 33, 21), torch.ones(5, 4)
     torch.set_num_threads(1)
     together = block(x, condition, skip)
@@ -203,73 +204,9 @@ def test_threads_change_no_bit_and_neighbours_nothing() -> None:
     torch.testing.assert_close(torch.cat(alone), together)
 
 
-# When they are used
-
-
-def update(fused: bool) -> Callable[[nn.Module], None]:
-    def apply(conv: nn.Module) -> None:
-        optimizer = torch.optim.AdamW(conv.parameters(), lr=0.1, fused=fused)
-        conv(images(0, 1, 16, 8, 8)).square().sum().backward()
-        optimizer.step()
-
-    return apply
-
-
-def average(conv: nn.Module) -> None:
-    with torch.no_grad():
-        conv.weight.lerp_(torch.ones_like(conv.weight), 0.5)
-
-
-def load(conv: nn.Module) -> None:
-    other = randomised(Conv3x3(16, 16), 5)
-    conv.load_state_dict(other.state_dict())
-
-
-def move(conv: nn.Module) -> None:
-    conv.weight.data = conv.weight.data * 3
-
-
-def behind_the_books(conv: nn.Module) -> None:
-    conv.weight.data.mul_(3)
-
-
-@pytest.mark.parametrize("change", [update(True), update(False), average, load, move, behind_the_books])
-def test_changed_weights_are_used_at_once(change: Callable[[nn.Module], None]) -> None:
-    """PyTorch's fused optimisers do not count as a change in PyTorch's own books."""
-    conv, x = randomised(Conv3x3(16, 16)), images(1, 1, 16, 8, 8)
-    with torch.no_grad():
-        before = conv(x)
-    change(conv)
-    with torch.no_grad():
-        after = conv(x)
-        with kernels.disabled():
-            expected = conv(x)
-    assert not torch.allclose(before, after, rtol=1e-2)
-    torch.testing.assert_close(after, expected, rtol=1e-4, atol=1e-5)
-
-
-def test_a_copy_has_weights_of_its_own() -> None:
-    conv, x = Conv3x3(16, 16), images(1, 1, 16, 8, 8)
-    with torch.no_grad():
-        before = conv(x)
-        average(copied := copy.deepcopy(conv))
-        assert not torch.allclose(copied(x), before)
-        assert torch.equal(conv(x), before)
-
-
-def test_in_inference_mode_and_with_weights_made_there() -> None:
-    x = images(1, 1, 16, 8, 8)
-    with torch.inference_mode():
-        made_there = randomised(Conv3x3(16, 16))
-        inside = made_there(x)
-    with torch.no_grad():
-        torch.testing.assert_close(made_there(x), inside)
-        torch.testing.assert_close(randomised(Conv3x3(16, 16))(x), inside)
-
-
 @torch.no_grad()
 def test_other_defaults_and_other_memory_orders_change_nothing() -> None:
-    block = randomised(ResidualBlock(32, 16, 4, attention=True))
+    block = accelerate(randomised(ResidualBlock(32, 16, 4, attention=True)))
     x, skip, condition = images(0, 2, 16, 9, 9), images(1, 2, 16, 9, 9), torch.ones(2, 4)
     expected = block(x, condition, skip)
     assert torch.equal(block(x.contiguous(), condition, skip.contiguous()), expected)
@@ -285,17 +222,17 @@ def test_other_defaults_and_other_memory_orders_change_nothing() -> None:
 @torch.no_grad()
 def test_what_was_not_finite_once_leaves_no_trace() -> None:
     """Two parts that meet within a vector leave gaps, in which nothing may stay from a call before."""
-    block = randomised(ResidualBlock(24, 24, 4, attention=False))
+    block = accelerate(randomised(ResidualBlock(24, 24, 4, attention=False)))
     x, condition = images(0, 1, 12, 8, 8), torch.ones(1, 4)
     expected = block(x, condition, x)
-    wide = randomised(ResidualBlock(64, 64, 4, attention=False))
+    wide = accelerate(randomised(ResidualBlock(64, 64, 4, attention=False)))
     assert wide(torch.full((1, 64, 8, 8), float("nan")), condition).isnan().all()
     assert torch.equal(block(x, condition, x), expected)
 
 
 @torch.no_grad()
 def test_several_threads_of_python_at_once() -> None:
-    block, condition = randomised(ResidualBlock(16, 16, 4, attention=True)), torch.ones(1, 4)
+    block, condition = accelerate(randomised(ResidualBlock(16, 16, 4, attention=True))), torch.ones(1, 4)
     inputs = [images(seed, 1, 16, 12, 12) for seed in range(8)]
     expected = [block(x, condition) for x in inputs]
 
@@ -310,45 +247,32 @@ def test_several_threads_of_python_at_once() -> None:
 @pytest.mark.parametrize(
     ("x", "skip", "condition", "complaint"),
     [
-        (images(0, 2, 8, 4, 4), None, torch.ones(2, 4), "weights of (16, 16, 3, 3) in torch.float32 for 8 channels"),
+        (images(0, 2, 8, 4, 4), None, torch.ones(2, 4), "weights for 16 channels, features of 8"),
         (images(0, 2, 16, 4, 4), None, torch.ones(3, 4), "modulation of (3, 32) for 2 images of 16 channels"),
     ],
 )
 @torch.no_grad()
 def test_what_does_not_fit_is_refused(x: Tensor, skip: Tensor | None, condition: Tensor, complaint: str) -> None:
     block = ResidualBlock(16, 16, 4, attention=False)
-    norms = [kernels.Normalisation(1, 1e-5, norm.linear(condition), 1.0) for norm in (block.norm1, block.norm2)]
-    weights = [kernels.Weights(conv.weight, conv.bias) for conv in (block.conv1, block.conv2)]
-    shortcut = kernels.Weights(torch.ones(16, 16, 1, 1), torch.ones(16))
+    norms = [Normalisation(1, 1e-5, norm.linear(condition), 1.0) for norm in (block.norm1, block.norm2)]
+    first, second = zip(norms, map(winograd, (block.conv1, block.conv2)), strict=True)
     with pytest.raises(ValueError, match=re.escape(complaint)):
-        kernels.residual_block(x, skip, (norms[0], weights[0]), (norms[1], weights[1]), shortcut)
+        residual_block(x, skip, first, second, matrix(Conv1x1(16, 16)))
 
 
-def test_weights_in_another_type_are_refused() -> None:
-    with torch.no_grad(), pytest.raises(ValueError, match=r"in torch.float64 for 16 channels in float32"):
-        Conv3x3(16, 16).double()(images(0, 1, 16, 4, 4))
+def test_what_a_kernel_would_misread_is_refused() -> None:
+    conv, x = accelerate(Conv3x3(16, 16)), images(0, 1, 16, 4, 4)
+    for wrong in (x.double(), x.to("meta")):
+        with pytest.raises(ValueError, match=r"the kernels take float32 on a CPU$"):
+            conv(wrong)
+    with pytest.raises(ValueError, match=r"in torch.float64: give a 3x3 convolution in float32"):
+        winograd(Conv3x3(16, 16).double())
 
 
-def test_only_where_they_can_be() -> None:
-    x = images(0, 1, 16, 8, 8)
-    assert not kernels.usable(x), "gradient is needed"
-    with torch.no_grad():
-        assert kernels.usable(x)
-        assert not kernels.usable(x.double())
-        assert not kernels.usable(x.to("meta"))
-        with torch.autocast("cpu", torch.bfloat16):
-            assert not kernels.usable(x)
-        with kernels.disabled():
-            assert not kernels.usable(x)
-            assert not kernels.in_use()
-        assert kernels.usable(x)
-        assert kernels.in_use()
-
-
-def test_the_gradient_is_pytorchs() -> None:
-    block, x = randomised(ResidualBlock(16, 16, 4, attention=True)), images(0, 1, 16, 8, 8).requires_grad_()
-    block(x, torch.zeros(1, 4)).sum().backward()
-    assert x.grad is not None and x.grad.abs().max() > 0
+@torch.no_grad()
+def test_no_image_at_all() -> None:
+    block = accelerate(randomised(ResidualBlock(16, 32, 4, attention=True)))
+    assert block(images(0, 0, 16, 8, 8), torch.ones(0, 4)).shape == (0, 32, 8, 8)
 
 
 @torch.no_grad()
@@ -364,7 +288,8 @@ def test_statistics_are_of_the_features_as_they_are(
     mode: Callable[[], object], change: Callable[[Tensor], Tensor]
 ) -> None:
     """A kernel hands the statistics of its output to the next one; whatever happened to the features in between."""
-    first, second = (randomised(ResidualBlock(32, 32, condition_channels=4, attention=False), seed) for seed in (0, 1))
+    blocks = (randomised(ResidualBlock(32, 32, condition_channels=4, attention=False), seed) for seed in (0, 1))
+    first, second = map(accelerate, blocks)
     x, condition = images(0, 2, 32, 9, 7), torch.ones(2, 4)
     with torch.no_grad():
         features = first(x, condition)

@@ -20,7 +20,7 @@ CONFIG = tiny()
 
 
 def create(path: Path) -> RunFolder:
-    return RunFolder.create(path, CONFIG, 3, ("LEFT", "NOOP", "RIGHT"))
+    return RunFolder.create(path, CONFIG, 3, ("LEFT", "NOOP", "RIGHT"), fused=False)
 
 
 @pytest.fixture

@@ -302,7 +302,7 @@ def test_what_cannot_begin_leaves_nothing_behind(tmp_path: Path, changes: dict[s
 
 
 def test_a_run_is_never_started_where_one_is(tmp_path: Path) -> None:
-    RunFolder.create(tmp_path / "run", tiny(), 3, ())
+    RunFolder.create(tmp_path / "run", tiny(), 3, (), fused=False)
     before = (tmp_path / "run" / "run.json").read_bytes()
     with pytest.raises(RunError, match="already exists"):
         start(tmp_path / "run")

@@ -193,7 +193,7 @@ def contents(path: Path) -> dict[Path, bytes]:
     ids=lambda change: next(iter(change)),
 )
 def test_a_changed_hyper_parameter_is_refused_and_nothing_is_touched(tmp_path: Path, change: dict[str, Any]) -> None:
-    run = RunFolder.create(tmp_path / "run", tiny(), 3, ("LEFT", "NOOP", "RIGHT"))
+    run = RunFolder.create(tmp_path / "run", tiny(), 3, ("LEFT", "NOOP", "RIGHT"), fused=False)
     before = contents(run.path)
     (name, value), old = next(iter(change.items())), tiny()
     for part in name.split("."):

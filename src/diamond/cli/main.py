@@ -148,7 +148,7 @@ def export(args: Export) -> None:
     from diamond.play.game.source import load_source
 
     require_ready(args.dir)
-    source = load_source(args.run, _which(args.checkpoint), "cpu", args.game, print)
+    source = load_source(args.run, _which(args.checkpoint), "cpu", args.game, print, fused=False)
     written = write(source, args.dir, args.format, args.half, print)
     for name, size in written.sizes.items():
         difference = written.differences[name]

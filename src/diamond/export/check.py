@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diamond import kernels
 from diamond.agents.agent import Agent
 from diamond.diffusion.samplers import sample
 from diamond.errors import ExportError
@@ -40,10 +39,9 @@ def differences(
         ExportError: a package is missing.
     """
     calls = {name: _Both(name, graph) for name, graph in graphs.items()}
-    with kernels.disabled():
-        for number, past in enumerate((starts[0], starts[-1])):
-            generator = torch.Generator().manual_seed(derive_seed(0, "check", number))
-            _dream(agent, calls, past, steps, generator)
+    for number, past in enumerate((starts[0], starts[-1])):
+        generator = torch.Generator().manual_seed(derive_seed(0, "check", number))
+        _dream(agent, calls, past, steps, generator)
     return {name: call.difference for name, call in calls.items()}
 
 
@@ -59,11 +57,10 @@ def trial(agent: Agent, graphs: dict[str, Graph]) -> dict[str, list[float]]:
     pattern = (7919 * torch.arange(length * math.prod(size)) % 256) / 127.5 - 1
     frames, actions = pattern.reshape(1, length, *size), torch.zeros(1, length, dtype=torch.int32)
     oldest, newest = frames[:, 0], frames[:, -1]
-    with kernels.disabled():
-        (denoised,) = graphs["denoiser"].module(newest, torch.ones(1), frames, actions)
-        memory = agent.reward_model.initial_state(1, "cpu")
-        reward, termination, *_ = graphs["reward_model"].module(newest, actions[:, 0], oldest, *memory)
-        logits, *_ = graphs["actor_critic"].module(newest, *agent.actor_critic.initial_state(1, "cpu"))
+    (denoised,) = graphs["denoiser"].module(newest, torch.ones(1), frames, actions)
+    memory = agent.reward_model.initial_state(1, "cpu")
+    reward, termination, *_ = graphs["reward_model"].module(newest, actions[:, 0], oldest, *memory)
+    logits, *_ = graphs["actor_critic"].module(newest, *agent.actor_critic.initial_state(1, "cpu"))
     said = {"denoised": denoised, "reward": reward, "termination": termination, "logits": logits}
     return {name: values.flatten()[:COMPARED].tolist() for name, values in said.items()}
 

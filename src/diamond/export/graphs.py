@@ -23,7 +23,6 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from diamond import kernels
 from diamond.agents.agent import Agent
 from diamond.diffusion.edm import expected_frame
 from diamond.errors import ExportError
@@ -133,7 +132,7 @@ def make_graphs(agent: Agent, half: bool) -> dict[str, Graph]:
     """The networks of an agent on the CPU, by name.
 
     Args:
-        agent: whose networks; they are left as they are.
+        agent: whose networks; plain ones (`load_source(..., fused=False)`), and they are left as they are.
         half: whether weights are stored with 16 bits; they become float32 again before anything is computed.
 
     Raises:
@@ -145,7 +144,7 @@ def make_graphs(agent: Agent, half: bool) -> dict[str, Graph]:
         "actor_critic": ActorCriticGraph(agent),
     }
     examples = _examples(agent)
-    with kernels.disabled(), _quiet(), torch.no_grad():
+    with _quiet(), torch.no_grad():
         return {name: Graph(module, _onnx(name, module, examples[name], half)) for name, module in modules.items()}
 
 

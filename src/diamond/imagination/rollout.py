@@ -67,6 +67,8 @@ class Trajectory:
     """The pool entry that a dream restarted from after this step, where it ended."""
     policy_state: LSTMState
     """The policy's memory before the first frame."""
+    start_state: LSTMState
+    """The policy's memory before the newest frame of each entry of the pool."""
 
 
 def pool_size(num_dreams: int, window: int, horizon: int) -> int:
@@ -105,7 +107,7 @@ class PolicyOutput:
 
 
 Row = tuple[Tensor, ...]
-"""What one step adds to a `Trajectory`: its fields but the last, in their order."""
+"""What one step adds to a `Trajectory`: its fields but the last two, in their order."""
 Begin = Callable[[ActorCritic, Carry, DreamState], tuple[PolicyOutput, PolicyOutput]]
 Step = Callable[
     [WorldModel, ActorCritic, PolicyOutput, PolicyOutput, Tensor, DreamNoise, Tensor, int],
@@ -181,24 +183,36 @@ def imagine(
         now, restarts, row = step(world, policy, now, starts, restarts, step_noise, action_noise, horizon)
         rows.append(row)
     frames, actions, rewards, terminated, truncated, values, indices = map(torch.stack, zip(*rows, strict=True))
-    trajectory = Trajectory(frames, actions, rewards, terminated, truncated, values, indices, carry.policy_state)
+    trajectory = Trajectory(
+        frames,
+        actions,
+        rewards,
+        terminated,
+        truncated,
+        values,
+        indices,
+        policy_state=carry.policy_state,
+        start_state=starts.state_before,
+    )
     return Carry(now.dream, (now.state_before[0].float(), now.state_before[1].float())), trajectory
 
 
 def evaluate_policy(
     policy: ActorCritic, trajectory: Trajectory, pool: DreamState, burn_in_gradient: bool
 ) -> tuple[Float[Tensor, "t b a"], Float[Tensor, "t b"]]:
-    """Logits and values of the whole window with gradient; memory is cut, restarted and warmed up as in the rollout."""
+    """Logits and values of the whole window with gradient; memory is cut, restarted and warmed up as in the rollout.
+
+    With `burn_in_gradient` it is warmed up once more, with gradient.
+    """
     done = trajectory.terminated | trajectory.truncated
     features = policy.encode(trajectory.frames.flatten(0, 1)).unflatten(0, done.shape)
-    with torch.set_grad_enabled(burn_in_gradient and torch.is_grad_enabled()):
-        start_hidden, start_cell = burn_in(policy, pool.frames)
+    start_state = burn_in(policy, pool.frames) if burn_in_gradient else trajectory.start_state
     state = trajectory.policy_state
     logits, values = [], []
     for t in range(len(done)):
         step_logits, value, state = policy.from_features(features[t], state)
         index = trajectory.start_index[t]
-        state = where_state(done[t], select_state((start_hidden, start_cell), index), state)
+        state = where_state(done[t], select_state(start_state, index), state)
         logits.append(step_logits.float())
         values.append(value.float())
     return torch.stack(logits), torch.stack(values)

@@ -1,27 +1,5 @@
-"""Kernels of our own for dreaming on a CPU."""
+"""Kernels of our own for dreaming and acting on a CPU: optional, and above the networks, which know nothing of them."""
 
-from diamond.kernels.operations import (
-    Normalisation,
-    Weights,
-    attention,
-    convolution,
-    disabled,
-    enable,
-    in_use,
-    ready,
-    residual_block,
-    usable,
-)
+from diamond.kernels.accelerate import FUSED, Copies, accelerate, for_inference, in_use
 
-__all__ = [
-    "Normalisation",
-    "Weights",
-    "attention",
-    "convolution",
-    "disabled",
-    "enable",
-    "in_use",
-    "ready",
-    "residual_block",
-    "usable",
-]
+__all__ = ["FUSED", "Copies", "accelerate", "for_inference", "in_use"]

@@ -44,6 +44,13 @@ def library() -> ctypes.CDLL | None:
         return None
 
 
+def loaded() -> ctypes.CDLL:
+    """The kernels, which must be there: `accelerate` is what asks."""
+    kernels = library()
+    assert kernels is not None
+    return kernels
+
+
 def _build() -> Path:
     found = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), "")
     compiler = shlex.split(os.environ.get("CXX", "")) or [found]

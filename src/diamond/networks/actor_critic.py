@@ -8,18 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from diamond import kernels
 from diamond.config import ActorCriticConfig
-from diamond.networks.blocks import (
-    Conv3x3,
-    LSTMState,
-    conv1x1,
-    group_norm,
-    initialise_lstm,
-    normalisation_of,
-    shortcut_of,
-    weights_of,
-)
+from diamond.networks.blocks import Conv1x1, Conv3x3, GroupNorm, LSTMState, initialise_lstm
 from diamond.networks.unet import IMAGE_CHANNELS
 
 
@@ -73,13 +63,10 @@ class EncoderBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.norm = group_norm(in_channels)
+        self.norm = GroupNorm(in_channels)
         self.conv = Conv3x3(in_channels, out_channels)
-        self.shortcut = nn.Identity() if in_channels == out_channels else conv1x1(in_channels, out_channels)
+        self.shortcut = nn.Identity() if in_channels == out_channels else Conv1x1(in_channels, out_channels)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
         """Residual features."""
-        if kernels.usable(x):
-            norm, shortcut = normalisation_of(self.norm), shortcut_of(self.shortcut)
-            return kernels.convolution(x, weights_of(self.conv), normalisation=norm, residual=True, shortcut=shortcut)
         return self.shortcut(x) + self.conv(F.silu(self.norm(x)))

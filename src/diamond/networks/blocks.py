@@ -10,8 +10,6 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from diamond import kernels
-
 CHANNELS_PER_GROUP = 32
 LSTMState = tuple[Tensor, Tensor]
 """Hidden and cell state of an LSTM, each (b, size)."""
@@ -20,21 +18,17 @@ CHANNELS_PER_HEAD = 8
 
 
 class Conv3x3(nn.Conv2d):
-    """A 3x3 convolution that keeps the size (stride 1) or halves it, rounding up (stride 2)."""
+    """A 3x3 convolution that keeps the size."""
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
-        super().__init__(in_channels, out_channels, kernel_size=3, stride=stride, padding=1)
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
-        """Convolve."""
-        if self.stride == (1, 1) and kernels.usable(x):
-            return kernels.convolution(x, weights_of(self))
-        return super().forward(x)
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=3, padding=1)
 
 
-def conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
+class Conv1x1(nn.Conv2d):
     """A linear map of the channels at each pixel."""
-    return nn.Conv2d(in_channels, out_channels, kernel_size=1)
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=1)
 
 
 def num_groups(channels: int) -> int:
@@ -42,25 +36,11 @@ def num_groups(channels: int) -> int:
     return max(1, channels // CHANNELS_PER_GROUP)
 
 
-def weights_of(conv: nn.Conv2d) -> kernels.Weights:
-    """A convolution for a fused operation."""
-    assert conv.bias is not None
-    return kernels.Weights(conv.weight, conv.bias)
-
-
-def shortcut_of(module: nn.Module) -> kernels.Weights | None:
-    """A shortcut for a fused operation: None where it is the identity."""
-    return weights_of(module) if isinstance(module, nn.Conv2d) else None
-
-
-def normalisation_of(norm: nn.GroupNorm) -> kernels.Normalisation:
-    """A group normalisation for a fused operation."""
-    return kernels.Normalisation(norm.num_groups, norm.eps, torch.cat((norm.weight, norm.bias))[None], offset=0.0)
-
-
-def group_norm(channels: int) -> nn.GroupNorm:
+class GroupNorm(nn.GroupNorm):
     """Group normalisation with a learned scale and shift per channel."""
-    return nn.GroupNorm(num_groups(channels), channels, eps=NORM_EPSILON)
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(num_groups(channels), channels, eps=NORM_EPSILON)
 
 
 class AdaptiveGroupNorm(nn.Module):
@@ -77,10 +57,6 @@ class AdaptiveGroupNorm(nn.Module):
         scale, shift = self.linear(condition)[:, :, None, None].chunk(2, dim=1)
         return torch.addcmul(shift, F.group_norm(x, self.num_groups, eps=NORM_EPSILON), 1 + scale)
 
-    def fused(self, condition: Float[Tensor, "b k"]) -> kernels.Normalisation:
-        """The same for a fused operation."""
-        return kernels.Normalisation(self.num_groups, NORM_EPSILON, self.linear(condition), offset=1.0)
-
 
 class SelfAttention(nn.Module):
     """Group norm, then residual self-attention over all pixels, 8 channels a head; starts as the group norm.
@@ -91,18 +67,15 @@ class SelfAttention(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.num_heads = max(1, channels // CHANNELS_PER_HEAD)
-        self.norm = group_norm(channels)
-        self.qkv = conv1x1(channels, 3 * channels)
-        self.out = conv1x1(channels, channels)
+        self.norm = GroupNorm(channels)
+        self.qkv = Conv1x1(channels, 3 * channels)
+        self.out = Conv1x1(channels, channels)
         nn.init.zeros_(self.out.weight)
         assert self.out.bias is not None
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Let every pixel look at every other."""
-        if kernels.usable(x):
-            weights = weights_of(self.qkv), weights_of(self.out)
-            return kernels.attention(x, normalisation_of(self.norm), *weights, self.num_heads)
         b, c, h, w = x.shape
         x = self.norm(x)
         qkv = self.qkv(x).reshape(b, 3, self.num_heads, c // self.num_heads, h * w)
@@ -116,7 +89,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, condition_channels: int, attention: bool) -> None:
         super().__init__()
-        self.shortcut = nn.Identity() if in_channels == out_channels else conv1x1(in_channels, out_channels)
+        self.shortcut = nn.Identity() if in_channels == out_channels else Conv1x1(in_channels, out_channels)
         self.norm1 = AdaptiveGroupNorm(in_channels, condition_channels)
         self.conv1 = Conv3x3(in_channels, out_channels)
         self.norm2 = AdaptiveGroupNorm(out_channels, condition_channels)
@@ -131,17 +104,10 @@ class ResidualBlock(nn.Module):
         skip: Float[Tensor, "b e h w"] | None = None,
     ) -> Float[Tensor, "b d h w"]:
         """Transform `x`, with the channels of `skip` behind its own, under `condition`."""
-        if kernels.usable(x):
-            return self.attention(self._fused(x, condition, skip))
         x = x if skip is None else torch.cat((x, skip), dim=1)
         y = self.conv1(F.silu(self.norm1(x, condition)))
         y = self.conv2(F.silu(self.norm2(y, condition)))
         return self.attention(y + self.shortcut(x))
-
-    def _fused(self, x: Tensor, condition: Tensor, skip: Tensor | None) -> Tensor:
-        first = self.norm1.fused(condition), weights_of(self.conv1)
-        second = self.norm2.fused(condition), weights_of(self.conv2)
-        return kernels.residual_block(x, skip, first, second, shortcut_of(self.shortcut))
 
 
 class FourierFeatures(nn.Module):
@@ -164,7 +130,7 @@ class Downsample(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv = Conv3x3(channels, channels, stride=2)
+        self.conv = nn.Conv2d(channels, channels, kernel_size=3, stride=2, padding=1)
         nn.init.orthogonal_(self.conv.weight)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
@@ -181,8 +147,6 @@ class Upsample(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
         """Twice the height and width."""
-        if kernels.usable(x):
-            return kernels.convolution(x, weights_of(self.conv), upsample=True)
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 

@@ -8,18 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from diamond import kernels
 from diamond.config import UNetConfig
-from diamond.networks.blocks import (
-    Conv3x3,
-    Downsample,
-    FourierFeatures,
-    ResidualBlock,
-    Upsample,
-    group_norm,
-    normalisation_of,
-    weights_of,
-)
+from diamond.networks.blocks import Conv3x3, Downsample, FourierFeatures, GroupNorm, ResidualBlock, Upsample
 
 IMAGE_CHANNELS = 3
 
@@ -88,7 +78,7 @@ class DenoiserNetwork(nn.Module):
         )
         self.conv_in = Conv3x3((context_length + 1) * IMAGE_CHANNELS, cfg.channels[0])
         self.unet = UNet(cfg)
-        self.norm_out = group_norm(cfg.channels[0])
+        self.norm_out = GroupNorm(cfg.channels[0])
         self.conv_out = Conv3x3(cfg.channels[0], IMAGE_CHANNELS)
         nn.init.zeros_(self.conv_out.weight)
 
@@ -102,7 +92,8 @@ class DenoiserNetwork(nn.Module):
         """The raw prediction; `diffusion.edm` turns it into a denoised frame."""
         condition = self.condition(self.noise_embedding(level) + self.action_embedding(actions).flatten(1))
         x = self.conv_in(torch.cat((context.flatten(1, 2), noisy), dim=1))
-        x = self.unet(x, condition)
-        if kernels.usable(x):
-            return kernels.convolution(x, weights_of(self.conv_out), normalisation=normalisation_of(self.norm_out))
+        return self.head(self.unet(x, condition))
+
+    def head(self, x: Float[Tensor, "b d h w"]) -> Float[Tensor, "b c h w"]:
+        """The prediction from the last features."""
         return self.conv_out(F.silu(self.norm_out(x)))

@@ -53,8 +53,10 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @classmethod
-    def create(cls, path: Path, config: Config, num_actions: int, action_meanings: tuple[str, ...]) -> "RunFolder":
-        """Make a new run.
+    def create(
+        cls, path: Path, config: Config, num_actions: int, action_meanings: tuple[str, ...], fused: bool
+    ) -> "RunFolder":
+        """Make a new run; `fused` tells whether it runs on the fused kernels.
 
         Raises:
             RunError: the folder exists and is not empty.
@@ -70,7 +72,7 @@ class RunFolder:
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": command(),
             "commit": commit(),
-            "machine": machine(),
+            "machine": machine(fused),
         }
         # The folder appears complete, so that whatever exists can be resumed.
         write_json(partial / "run.json", facts)

@@ -11,8 +11,6 @@ from typing import Any
 
 import torch
 
-from diamond import kernels
-
 
 def command() -> str:
     """What was typed to start this process, without the folder of the program."""
@@ -36,9 +34,10 @@ def commit() -> str | None:
         return None
 
 
-def origin(seed: int) -> dict[str, Any]:
-    """What all numbers measured by this process with a seed have in common (docs/reproducing.md)."""
-    return {"command": command(), "commit": commit(), "machine": machine(), "seed": seed}
+def origin(seed: int, fused: bool) -> dict[str, Any]:
+    """What all numbers measured by this process with a seed have in common (docs/reproducing.md); for `fused` see
+    `machine`."""
+    return {"command": command(), "commit": commit(), "machine": machine(fused), "seed": seed}
 
 
 def number(
@@ -54,13 +53,13 @@ def median(metric: str, values: list[float]) -> dict[str, Any]:
     return number(metric, statistics.median(values), min(values), max(values), len(values))
 
 
-def machine() -> dict[str, Any]:
-    """Hardware, system and versions."""
+def machine(fused: bool) -> dict[str, Any]:
+    """Hardware, system and versions, and whether networks run on the fused kernels (`kernels.in_use`)."""
     return {
         "system": platform.platform(),
         "processor": _processor(),
         "threads": torch.get_num_threads(),
-        "fused": kernels.in_use(),
+        "fused": fused,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from diamond import kernels
 from diamond.agents.agent import Agent
 from diamond.agents.recording import RECORDED_STEPS, held_out_segments, record_real
 from diamond.errors import DataError
@@ -42,6 +43,7 @@ def finish(run: RunFolder, progress: Callable[[str], None], device: str = "auto"
     if schedule.baseline_selection_games:
         progress("playing the same games by chance, by each constant action and by the untrained network")
         untrained = Agent.create(config, run.num_actions, derive_seed(config.seed, "weights")).to(target)
+        untrained = kernels.for_inference(untrained)
         baselines = measure_baselines(
             config.env,
             untrained.actor_critic,

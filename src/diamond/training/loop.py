@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from diamond import kernels
 from diamond.compute import choose_device
 from diamond.config import Config
 from diamond.envs import make_env
@@ -49,7 +50,10 @@ def train(config: Config, path: Path, resume: bool, progress: Progress) -> RunFo
         if not resume:
             for _ in recorded_for(config, env):  # what does not fit is found before there is a run
                 pass
-        created = None if resume else RunFolder.create(path, config, env.num_actions, env.action_meanings)
+        created = None
+        if not resume:
+            fused = kernels.in_use(config.compute, device)
+            created = RunFolder.create(path, config, env.num_actions, env.action_meanings, fused)
         run = RunFolder.open(path) if created is None else created
         with run.lock():
             run.require_same(config)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diamond import kernels
 from diamond.agents.agent import Agent
 from diamond.config import Config
 from diamond.diffusion.edm import denoising_loss, draw_training_noise
@@ -92,6 +93,8 @@ class Trainer:
         self.learners = {
             name: Learner(name, network, getattr(config.updates, name)) for name, network in self.agent.networks.items()
         }
+        self.copies = kernels.Copies(kernels.in_use(config.compute, device))
+        """What dreams and acts without gradient, renewed when it is asked for after an update."""
         self.streams = RandomStreams(config.seed, device)
         self.replay = Replay(config.collection.total_steps, config.env.height, config.env.width, env.num_envs, device)
         self.collector = Collector(env, self.replay, self.agent.actor_critic, device)
@@ -192,7 +195,8 @@ class Trainer:
             pool = self._starts(world, pool_size(cfg.num_envs, window, cfg.horizon))
             noise = draw_window_noise(carry.dream.frames[:, 0].shape, window, world, self.streams["dream_noise"])
             steps = self._functions.begin_window, self._functions.imagine_step
-            self._carry, trajectory = imagine(world, self.agent.actor_critic, carry, pool, noise, cfg.horizon, *steps)
+            policy = self.copies.of(self.agent.actor_critic, self.learners["actor_critic"].updates)
+            self._carry, trajectory = imagine(world, policy, carry, pool, noise, cfg.horizon, *steps)
         return trajectory, pool
 
     def world_model(self) -> WorldModel:
@@ -201,8 +205,10 @@ class Trainer:
         return WorldModel.of(agent.denoiser, agent.reward_model, self.config)
 
     def acting_agent(self) -> Agent:
-        """The agent with the weights to use: averaged ones where the configuration asks for them."""
-        networks: dict[str, Any] = {name: learner.averaged for name, learner in self.learners.items()}
+        """The agent to dream and act with, without gradient; its weights are averages if the configuration says so."""
+        networks: dict[str, Any] = {
+            name: self.copies.of(learner.averaged, learner.updates) for name, learner in self.learners.items()
+        }
         return Agent(self.config, self.agent.num_actions, **networks, action_meanings=self.agent.action_meanings)
 
     def _starts(self, world: WorldModel, count: int) -> DreamState:
@@ -281,6 +287,7 @@ class Trainer:
         except (KeyError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(f"{checkpoint.path} does not fit the run's config.json ({reason}): restore both") from error
+        self.copies.forget()
         self.streams.load_state_dict(group("random."))
         self.collector.load_state_dict(group("collector."), frames)
         dream, policy = group("dream."), group("policy.")

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from diamond import kernels
 from diamond.agents.agent import Agent
 from diamond.config import to_dict
 from diamond.errors import DataError
@@ -79,7 +80,7 @@ def _record_facts(agent: Agent, plan: Plan, fresh: bool) -> dict[str, Any]:
         "kind": KIND,
         "format": FORMAT_VERSION,
         "diamond": __version__,
-        **origin(plan.seed),
+        **origin(plan.seed, kernels.in_use(agent.config.compute, agent.device)),
         "weights": agent.fingerprint(),
         "game": agent.config.env.name,
         "plan": used,

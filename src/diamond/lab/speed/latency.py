@@ -27,6 +27,7 @@ import torch
 from torch import nn
 from websockets.asyncio.client import connect
 
+from diamond import kernels
 from diamond.agents.agent import Agent
 from diamond.compute import choose_device
 from diamond.config import Config
@@ -64,7 +65,8 @@ def measure(config: Config, viewers: tuple[int, ...], progress: Callable[[str], 
     for count in viewers:
         progress(f"playing {FRAMES} frames for {count} {'viewer' if count == 1 else 'viewers'}")
         rows += _measure_one(config, count, browser)
-    return [origin(config.seed) | row for row in rows]
+    facts = origin(config.seed, kernels.in_use(config.compute, choose_device(config.compute)))
+    return [facts | row for row in rows]
 
 
 def untrained(config: Config) -> Source:
@@ -73,6 +75,7 @@ def untrained(config: Config) -> Source:
         meanings = env.action_meanings
     agent = Agent.create(config, len(meanings), config.seed, meanings).to(choose_device(config.compute))
     _never_end(agent.reward_model)
+    agent = kernels.for_inference(agent)
     size = (config.denoiser.context_length, config.env.height, config.env.width, 3)
     frames = np.random.default_rng(config.seed).integers(0, 256, size, np.uint8)
     start = Past(tuple(frames), (0,) * (len(frames) - 1))

@@ -11,8 +11,8 @@ Units  rates are per second; FLOP counts a multiply-add as two operations, in ma
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from diamond.compute import choose_device
 from diamond.config import Config
 from diamond.envs import make_env
 from diamond.imagination.dream import begin, dream_step
-from diamond.imagination.world import draw_noise
+from diamond.imagination.world import WorldModel, draw_noise
 from diamond.lab.speed.reference import Reference
 from diamond.runs.metrics import peak_memory
 from diamond.runs.provenance import machine, median, number, origin
@@ -126,7 +126,7 @@ def bench(
         DeviceError, EnvError: the device or the environment is not there.
     """
     device = choose_device(config.compute)
-    facts = machine()
+    facts = machine(kernels.in_use(config.compute, device))
     say(f"on {device} ({facts['gpu'] or facts['processor']}, {facts['threads']} threads, PyTorch {facts['torch']})")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -162,7 +162,7 @@ def bench(
     rows = [row for item in work for row in (item.row(operations, bandwidth), *item.comparison())]
     rows.append(_epoch(config, {item.metric: statistics.median(item.rates) * item.units for item in training}))
     rows.append(number("peak memory (bytes)", float(memory)))
-    common = origin(config.seed)
+    common = origin(config.seed, facts["fused"])
     theirs = {} if reference is None else {f"published_{name}": fact for name, fact in reference.facts.items()}
     return [common | row | (theirs if PUBLISHED in row["metric"] else {}) for row in rows]
 
@@ -181,15 +181,17 @@ def _training(trainer: Trainer) -> list[Work]:
     config = trainer.config
     updates = {name: getattr(trainer, f"update_{name}") for name in UPDATES}
     real_steps = REAL_STEPS * config.env.num_envs
+    with _without_kernels(trainer):
+        dream_flop, flop = _count(trainer.dream_window), {name: _count(update) for name, update in updates.items()}
     return [
         Work(
             "imagined frames/s",
             trainer.dream_window,
             float(config.imagination.num_envs * config.actor_critic.window),
-            _count(trainer.dream_window),
+            dream_flop,
             published="imagination",
         ),
-        *(Work(UPDATES[name], update, 1.0, _count(update), published=name) for name, update in updates.items()),
+        *(Work(UPDATES[name], update, 1.0, flop[name], published=name) for name, update in updates.items()),
         Work(STEPS, lambda: trainer.collect(real_steps), float(real_steps)),
         _replay_batch(trainer),
         _single_dream(trainer),
@@ -232,19 +234,36 @@ def _single_dream(trainer: Trainer) -> Work:
     noise = draw_noise(state.frames[:, -1].shape, world.sampler_cfg, torch.Generator(trainer.device).manual_seed(0))
 
     @torch.no_grad()
-    def step() -> object:
+    def step(world: WorldModel) -> object:
         return dream_step(world, state, action, noise)
 
+    with _without_kernels(trainer):
+        plain = trainer.world_model()
     return Work(
-        "milliseconds a frame of a single dream", step, 1.0, _count(step), invert=True, published="single_dream"
+        "milliseconds a frame of a single dream",
+        lambda: step(world),
+        1.0,
+        _count(lambda: step(plain)),
+        invert=True,
+        published="single_dream",
     )
+
+
+@contextmanager
+def _without_kernels(trainer: Trainer) -> Iterator[None]:
+    """Only PyTorch's own operations can be counted."""
+    copies, trainer.copies = trainer.copies, kernels.Copies(wanted=False)
+    try:
+        yield
+    finally:
+        trainer.copies = copies
 
 
 def _count(run: Callable[[], object]) -> float:
     """FLOP of one call."""
     counter = FlopCounterMode(display=False)
-    # Only PyTorch's own operations are counted; and what is first met while counting would never be compiled.
-    with torch.compiler.set_stance("force_eager"), kernels.disabled(), counter:
+    # What is first met while counting would never be compiled.
+    with torch.compiler.set_stance("force_eager"), counter:
         run()
     return float(counter.get_total_flops())
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from diamond import kernels
 from diamond.compute import choose_device
 from diamond.config import ComputeConfig
 from diamond.errors import ConfigError, DataError
@@ -90,7 +91,8 @@ class StudyFolder:
             write_bytes(self.path / name, picture)
         facts = read_json(self.path / "study.json")
         seeds = {"seeds": list(self.scale.seeds)}
-        write_json(self.path / "results.json", facts | seeds | origin(seed=self.scale.seeds[0]) | results)
+        measured = origin(self.scale.seeds[0], kernels.in_use(ComputeConfig(), self.device))
+        write_json(self.path / "results.json", facts | seeds | measured | results)
         return self.path / "results.json"
 
 

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from diamond import kernels
 from diamond.config import DenoiserConfig, SamplerConfig
 from diamond.diffusion.ddpm import DDPMConfig, ddpm_loss, ddpm_sample, noise_to_predict
 from diamond.diffusion.edm import denoising_loss, draw_training_noise
@@ -108,7 +109,7 @@ class DDPM:
 
 
 def trained(diffusion: Diffusion, name: str, games: TrainingGames, folder: StudyFolder, seed: int) -> DenoiserNetwork:
-    """A network trained at the study's scale; what its file under `models/` holds already is not done again.
+    """A network to dream with, trained at the study's scale; updates that are kept under `models/` are not done again.
 
     Equal seeds see the same batches, whatever the kind of diffusion. On a CPU, stopping and going on changes nothing.
 
@@ -141,7 +142,7 @@ def trained(diffusion: Diffusion, name: str, games: TrainingGames, folder: Study
             learner.check_finite()
             _save(path, network, learner, streams)
             folder.say(f"{name}, seed {seed}: {learner.updates} of {scale.updates} updates")
-    dreaming = learner.averaged
+    dreaming = kernels.accelerate(learner.averaged)
     assert isinstance(dreaming, DenoiserNetwork)
     return dreaming
 

@@ -52,6 +52,7 @@ def load_source(
     device: str = "auto",
     game: str | None = None,
     progress: Callable[[str], None] = lambda message: None,
+    fused: bool = True,
 ) -> Source:
     """The dream of a run, or of a `.pt` file of the published code.
 
@@ -61,6 +62,7 @@ def load_source(
         device: where to put the networks.
         game: Atari game that a `.pt` file belongs to; by default the file's name.
         progress: told what takes long.
+        fused: False leaves out the fused kernels; see `load`.
 
     Raises:
         ConfigError: a game is named for a run.
@@ -74,7 +76,7 @@ def load_source(
             path = newest_run(usable=True)
     if game is not None and path.is_dir():
         raise ConfigError(f"--game is {game!r}: {path} is a run and has its own game, leave the option out")
-    agent = load(path, which, device)
+    agent = load(path, which, device, fused)
     if game is not None:
         agent.config = replace(agent.config, env=replace(agent.config.env, game=game, id=None))
     bundled = path.resolve() == BUNDLED.resolve()
