@@ -211,8 +211,8 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     write(tmp_path, 1)
     path = tmp_path / "epoch-000001" / "checkpoint.json"
     facts = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(facts | {"format": 2}), encoding="utf-8")
-    with pytest.raises(RunError, match="has checkpoint format 2, this release reads 1: use a newer one"):
+    path.write_text(json.dumps(facts | {"format": 3}), encoding="utf-8")
+    with pytest.raises(RunError, match="has checkpoint format 3, this release reads 2: use a newer one"):
         newest_checkpoint(tmp_path)
 
 
