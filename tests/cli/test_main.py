@@ -301,11 +301,11 @@ def stop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, Callable[[]
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", [1, 13])
+@pytest.mark.parametrize("moment", [1, 14])
 def test_a_stopped_run_finishes_what_it_is_at_and_says_where_it_goes_on(
     cli: Cli, run: Path, stop: Callable[..., None], sent: signal.Signals, moment: int
 ) -> None:
-    """An epoch has 10 steps and 3 updates; after these it is over."""
+    """Epoch 4 has 10 steps, 3 updates and an evaluation; after these it is over."""
     stop(moment, lambda: os.kill(os.getpid(), sent))
     result = cli("train", "--resume", "run", "--schedule.epochs", "5")
     assert result.status == 130
