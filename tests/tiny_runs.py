@@ -1,6 +1,6 @@
 """Whole training runs of less than a second, and what makes two of them equal."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from diamond.runs.checkpoint import Checkpoint, newest_checkpoint
 from diamond.runs.folder import RunFolder
 from diamond.runs.metrics import Row, read_metrics
 from diamond.runs.progress import Progress
+from diamond.training.algorithm import never
 from diamond.training.loop import train
 
 CATCH = "diamond/Catch-v0"
@@ -82,15 +83,25 @@ def silent() -> Progress:
     return Progress(quiet=True)
 
 
-def start(path: Path, changes: Mapping[str, Any] | None = None, progress: Progress | None = None) -> RunFolder:
+def start(
+    path: Path,
+    changes: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+    stop: Callable[[], bool] = never,
+) -> RunFolder:
     """A new tiny run, to its end."""
-    return train(tiny(changes), path, False, progress or silent())
+    return train(tiny(changes), path, False, progress or silent(), stop)
 
 
-def resume(path: Path, changes: Mapping[str, Any] | None = None, progress: Progress | None = None) -> RunFolder:
+def resume(
+    path: Path,
+    changes: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+    stop: Callable[[], bool] = never,
+) -> RunFolder:
     """Go on with a run under its own configuration, changed here and there."""
     config = override(RunFolder.open(path).config, changes or {})
-    return train(config, path, True, progress or silent())
+    return train(config, path, True, progress or silent(), stop)
 
 
 def measured(row: Row) -> bool:

@@ -124,8 +124,8 @@ def choose_checkpoint(run: RunFolder, which: Which) -> checkpoint.Checkpoint:
         epoch = newest.facts["best_epoch"]
     if epoch is None:
         raise RunError(f"{run.path} was never evaluated during training: load its last checkpoint instead of the best")
-    path = run.checkpoints / f"{checkpoint.PREFIX}{epoch:06d}"
-    if not path.is_dir():
-        epochs = ", ".join(folder.name.removeprefix(checkpoint.PREFIX).lstrip("0") for folder in kept)
-        raise RunError(f"{run.path} has no checkpoint of epoch {epoch}: choose one of {epochs}")
-    return checkpoint.open_checkpoint(path)
+    ends = checkpoint.ends_of_epochs(run.checkpoints)
+    if epoch not in ends:
+        remedy = f"choose one of {', '.join(map(str, ends))}" if ends else "no epoch has ended yet, load the last"
+        raise RunError(f"{run.path} has no checkpoint of epoch {epoch}: {remedy}")
+    return checkpoint.open_checkpoint(ends[epoch])

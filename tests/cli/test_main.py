@@ -301,21 +301,35 @@ def stop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, Callable[[]
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize(
-    ("moment", "newest"),
-    [(1, "no checkpoint was written yet"), (5, "the newest checkpoint is of epoch 3")],
-)
-def test_a_stopped_run_says_where_it_goes_on(
-    cli: Cli, tmp_path: Path, run: Path, stop: Callable[..., None], sent: signal.Signals, moment: int, newest: str
+@pytest.mark.parametrize("moment", [1, 14])
+def test_a_stopped_run_finishes_what_it_is_at_and_says_where_it_goes_on(
+    cli: Cli, run: Path, stop: Callable[..., None], sent: signal.Signals, moment: int
 ) -> None:
-    if moment == 1:
-        shutil.rmtree(run / "checkpoints")
-    stop(moment if moment == 1 else 1, lambda: os.kill(os.getpid(), sent))
-    result = cli("train", "--resume", "run", "--schedule.epochs", "4")
+    """Epoch 4 has 10 steps, 3 updates and an evaluation; after these it is over."""
+    stop(moment, lambda: os.kill(os.getpid(), sent))
+    result = cli("train", "--resume", "run", "--schedule.epochs", "5")
     assert result.status == 130
     begun, told = result.err.splitlines()
     assert begun.startswith("going on with run (preset tiny, diamond/Catch-v0)")
-    assert told == f"diamond: stopped; {newest}, go on with `diamond train --resume run`"
+    newest = "in epoch 4 (phase collect, 1 done)" if moment == 1 else "of epoch 4"
+    assert told == f"diamond: stopped; the newest checkpoint is {newest}, go on with `diamond train --resume run`"
+    name = "epoch-000003-000001" if moment == 1 else "epoch-000004"
+    assert tiny_runs.newest(run).path.name == name
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_asked_twice_a_run_stops_at_once(cli: Cli, run: Path, stop: Callable[..., None], written: bool) -> None:
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    if not written:
+        shutil.rmtree(run / "checkpoints")
+    stop(1, twice)
+    result = cli("train", "--resume", "run", "--schedule.epochs", "4")
+    assert result.status == 130
+    newest = "the newest checkpoint is of epoch 3" if written else "no checkpoint was written yet"
+    assert result.err.splitlines()[-1] == f"diamond: stopped; {newest}, go on with `diamond train --resume run`"
 
 
 def test_a_signal_s_meaning_is_put_back(cli: Cli) -> None:

@@ -16,9 +16,12 @@ from torch import Tensor
 from diamond.errors import DiskError, RunError
 from diamond.runs.checkpoint import (
     Checkpoint,
+    checkpoint_path,
     checkpoints,
+    ends_of_epochs,
     newest_checkpoint,
     open_checkpoint,
+    position,
     prune,
     remove_partial,
     write_checkpoint,
@@ -88,6 +91,36 @@ def test_a_checkpoint_of_the_same_epoch_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "epoch-000003" / "left over").touch()
     assert_whole(write(tmp_path, 3), 3)
     assert not (tmp_path / "epoch-000003" / "left over").exists()
+
+
+def test_one_within_an_epoch_is_newer_than_its_beginning_and_older_than_its_end(tmp_path: Path) -> None:
+    for epoch, units in ((11, 0), (10, 1_000_000), (9, 5), (10, 0), (10, 999_999)):
+        write_checkpoint(tmp_path, epoch, {}, {"phase": "denoiser", "done": 4}, lambda path: None, units)
+    names = ["9-000005", "10", "10-999999", "10-1000000", "11"]
+    expected = ["epoch-" + "-".join([name.split("-")[0].zfill(6), *name.split("-")[1:]]) for name in names]
+    assert [path.name for path in checkpoints(tmp_path)] == expected
+    assert [position(path) for path in checkpoints(tmp_path)][1:4] == [(10, 0), (10, 999_999), (10, 1_000_000)]
+    assert ends_of_epochs(tmp_path) == {epoch: tmp_path / f"epoch-{epoch:06d}" for epoch in (10, 11)}
+    assert newest(tmp_path).when == "of epoch 11"
+    assert open_checkpoint(tmp_path / "epoch-000009-000005").when == "in epoch 10 (phase denoiser, 4 done)"
+
+
+OTHERS = ["epoch-000004.bak", "epoch-4", "epoch-000004-copy", "epoch-000009-", "my-epoch-000009", "notes"]
+
+
+def test_whatever_else_lies_there_is_left_alone(tmp_path: Path) -> None:
+    """Such as a copy somebody made: it is never opened, removed, or in the way."""
+    for epoch in (3, 4):
+        write(tmp_path, epoch)
+    for name in OTHERS:
+        shutil.copytree(tmp_path / "epoch-000003", tmp_path / name)
+    (tmp_path / "epoch-000099").touch()  # a file
+    before = {path.name for path in tmp_path.iterdir()}
+    assert_whole(newest(tmp_path), 4)
+    prune(tmp_path, 0, None)
+    write(tmp_path, 5)
+    prune(tmp_path, 0, None)
+    assert {path.name for path in tmp_path.iterdir()} == before - {"epoch-000003", "epoch-000004"} | {"epoch-000005"}
 
 
 # Kills and full disks, at every moment
@@ -211,8 +244,8 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     write(tmp_path, 1)
     path = tmp_path / "epoch-000001" / "checkpoint.json"
     facts = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(facts | {"format": 2}), encoding="utf-8")
-    with pytest.raises(RunError, match="has checkpoint format 2, this release reads 1: use a newer one"):
+    path.write_text(json.dumps(facts | {"format": 3}), encoding="utf-8")
+    with pytest.raises(RunError, match="has checkpoint format 3, this release reads 2: use a newer one"):
         newest_checkpoint(tmp_path)
 
 
@@ -230,6 +263,26 @@ def test_the_newest_the_best_and_every_so_many_are_kept(
         (tmp_path / f"epoch-{epoch:06d}").mkdir()
     prune(tmp_path, keep_every, best)
     assert [int(path.name.removeprefix("epoch-")) for path in checkpoints(tmp_path)] == kept
+
+
+@pytest.mark.parametrize(
+    ("names", "kept"),
+    [
+        (["2", "3", "3-7", "3-9"], ["2", "3", "3-9"]),  # replaced by the next; the end of an epoch before it stays
+        (["0-4", "0-8"], ["0-8"]),
+        (["2", "3", "3-9", "4"], ["2", "4"]),
+        (["2", "2-5", "4", "6-5"], ["2", "4", "6-5"]),  # 2 is the best, and 2-5 has no part in that, nor in multiples
+    ],
+)
+def test_within_an_epoch_only_the_newest_is_kept(tmp_path: Path, names: list[str], kept: list[str]) -> None:
+    def path(name: str) -> Path:
+        epoch, _, units = name.partition("-")
+        return checkpoint_path(tmp_path, int(epoch), int(units or 0))
+
+    for name in names:
+        path(name).mkdir()
+    prune(tmp_path, 2 if "6-5" in names else 0, 2)
+    assert checkpoints(tmp_path) == [path(name) for name in kept]
 
 
 def test_a_kill_while_one_is_removed_leaves_none_that_only_looks_whole(

@@ -213,6 +213,7 @@ def test_a_run_without_a_checkpoint_does_not_stand_in_the_way_of_one_that_can_be
         os.utime(Path("runs") / name / "run.json", (1_000 - age, 1_000 - age))
     with pytest.raises(RunError, match="no run with a checkpoint in .*runs: name one"):
         newest_run(usable=True)
+    (Path("runs") / "aborted/checkpoints/epoch-000001.bak").mkdir(parents=True)
     (Path("runs") / "good/checkpoints/epoch-000001").mkdir(parents=True)
     assert newest_run(usable=True) == Path("runs") / "good"
     assert newest_run() == Path("runs") / "aborted"

@@ -15,7 +15,7 @@ import torch
 from tiny_runs import lasting, resume, start, tiny
 
 from diamond.errors import DiskError
-from diamond.runs.metrics import Mean, MetricsLog, Row, peak_memory, read_metrics
+from diamond.runs.metrics import Mean, MetricsLog, Row, peak_memory, phase_seconds, read_metrics
 
 
 def row(epoch: int, **values: float) -> Row:
@@ -54,6 +54,32 @@ def test_a_mean_is_not_changed_by_what_becomes_of_its_terms() -> None:
     value.fill_(9.0)
     mean.add({"loss": value})
     assert mean.result("x") == {"x/loss": 5.0}
+
+
+def test_a_mean_goes_on_where_it_was_saved() -> None:
+    """Bit by bit: the sum of many small numbers depends on the order."""
+    values = torch.rand(100, generator=torch.Generator().manual_seed(0)).unbind()
+    whole, first, second = Mean(), Mean(), Mean()
+    for value in values:
+        whole.add({"loss": value, "norm": value * 3})
+    for value in values[:41]:
+        first.add({"loss": value, "norm": value * 3})
+    second.load_state_dict(first.state_dict(), torch.device("cpu"))
+    for value in values[41:]:
+        second.add({"loss": value, "norm": value * 3})
+    assert second.result("x") == whole.result("x")
+    empty = Mean()
+    empty.load_state_dict(Mean().state_dict(), torch.device("cpu"))
+    assert empty.result("x") == {}
+
+
+def test_seconds_are_summed_by_phase_in_their_order() -> None:
+    rows: list[Row] = [
+        {"epoch": 1, "time/collect_seconds": 1.5, "time/collect_per_second": 9.0, "time/dream_seconds": 4.0},
+        {"epoch": 2, "time/collect_seconds": 0.5, "time/evaluation_seconds": 8.0, "time/epoch_seconds": 99.0},
+    ]
+    assert list(phase_seconds(rows).items()) == [("collect", 2.0), ("dream", 4.0), ("evaluation", 8.0)]
+    assert phase_seconds([]) == {}
 
 
 # The file

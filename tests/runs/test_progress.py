@@ -5,21 +5,15 @@ import io
 from pathlib import Path
 
 import pytest
-from tiny_runs import tiny
 
 from diamond.runs import progress as module
-from diamond.runs.progress import Progress, duration, size
+from diamond.runs.progress import PlannedWork, Progress, duration, size
 
-CHANGES = {
-    "schedule.epochs": 3,
-    "collection.first_epoch_min_steps": 40,
-    "collection.first_epoch_max_steps": 40,
-    "collection.steps_per_epoch": 20,
-    "imagination.num_envs": 8,
-    "actor_critic.window": 5,
-}
-for _name in ("denoiser", "reward_model", "actor_critic"):
-    CHANGES |= {f"updates.{_name}.first_epoch_updates": 10, f"updates.{_name}.updates_per_epoch": 5}
+PLAN = [
+    PlannedWork("collect", "real steps", 100),
+    PlannedWork("denoiser", "denoiser updates", 20),
+    PlannedWork("actor_critic", "actor-critic updates", 20, imagined_frames=40),
+]
 
 
 class Clock:
@@ -54,56 +48,63 @@ def work(progress: Progress, clock: Clock, phase: str, units: int, seconds: floa
 
 
 def test_the_time_left_is_known_when_every_phase_was_seen(clock: Clock) -> None:
-    """100 steps at 0.1 s and 20 updates of each network at 1, 2 and 3 s are planned."""
+    """100 steps at 0.1 s and 20 updates of each network at 1 and 3 s are planned."""
     progress = Progress(quiet=True)
-    progress.begin(tiny(CHANGES), epoch=0, env_steps=0)
+    progress.begin(PLAN, epoch=0, epochs=3)
     assert progress.seconds_left() is None
     work(progress, clock, "collect", 60, 0.1)
     work(progress, clock, "denoiser", 10, 1.0)
-    work(progress, clock, "reward_model", 10, 2.0)
     assert progress.seconds_left() is None
     work(progress, clock, "actor_critic", 1, 3.0)
-    assert progress.seconds_left() == pytest.approx(40 * 0.1 + 10 * 1.0 + 10 * 2.0 + 19 * 3.0)
+    assert progress.seconds_left() == pytest.approx(40 * 0.1 + 10 * 1.0 + 19 * 3.0)
 
 
-def test_a_resumed_run_counts_only_what_is_left(clock: Clock) -> None:
+def test_a_phase_with_nothing_left_need_not_be_seen(clock: Clock) -> None:
     progress = Progress(quiet=True)
-    progress.begin(tiny(CHANGES), epoch=2, env_steps=80)
-    for phase in ("collect", "denoiser", "reward_model", "actor_critic"):
+    progress.begin([PlannedWork("collect", "real steps", 0), *PLAN[1:]], epoch=2, epochs=3)
+    for phase in ("denoiser", "actor_critic"):
         work(progress, clock, phase, 1, 1.0)
-    assert progress.seconds_left() == pytest.approx(19 + 4 + 4 + 4)
+    assert progress.seconds_left() == pytest.approx(19 + 19)
 
 
-def test_time_spent_between_epochs_is_no_phase_s(clock: Clock) -> None:
+def test_more_work_than_planned_leaves_nothing(clock: Clock) -> None:
     progress = Progress(quiet=True)
-    progress.begin(tiny(CHANGES), epoch=2, env_steps=100)
-    for phase in ("denoiser", "reward_model", "actor_critic"):
+    progress.begin(PLAN[:1], epoch=0, epochs=1)
+    work(progress, clock, "collect", 120, 1.0)
+    assert progress.seconds_left() == 0
+
+
+def test_time_spent_between_epochs_and_on_other_phases_is_no_phase_s(clock: Clock) -> None:
+    progress = Progress(quiet=True)
+    progress.begin(PLAN[1:], epoch=2, epochs=3)
+    for phase in ("denoiser", "actor_critic"):
         work(progress, clock, phase, 1, 1.0)
     clock.now += 1_000
     progress.games(1, 2)
     clock.now += 1_000
+    progress.advance("evaluation", 1)
+    clock.now += 1_000
     progress.epoch({"epoch": 3}, 0)
     work(progress, clock, "denoiser", 1, 1.0)
-    assert progress.seconds_left() == pytest.approx(3 + 4 + 4)
+    assert progress.seconds_left() == pytest.approx(18 + 19)
 
 
 def test_a_line_tells_phase_speed_score_disk_and_time(clock: Clock) -> None:
     stream = Screen()
     progress = Progress(stream)
-    progress.begin(tiny(CHANGES), epoch=1, env_steps=60)
+    progress.begin(PLAN, epoch=1, epochs=3)
     progress.epoch({"epoch": 1, "collect/return_mean": 3.25}, 2_600_000)
-    work(progress, clock, "collect", 1, 1.0)
+    work(progress, clock, "collect", 61, 1.0 / 61)
     work(progress, clock, "denoiser", 1, 10.0)
-    work(progress, clock, "reward_model", 1, 1.0)
     work(progress, clock, "actor_critic", 1, 0.5)
     work(progress, clock, "actor_critic", 1, 9.5)
     first, second = stream.getvalue().splitlines()
-    known = duration(39 * 1.0 + 9 * 10.0)
+    known = duration(39 / 61 + 19 * 10.0)
     assert first == (
         "epoch 2/3 | 0.1 denoiser updates/s | return 3.2 | 3 MB on disk | "
         f"more than {known} left: not every phase has run yet"
     )
-    left = duration(39 * 1.0 + 9 * 10.0 + 9 * 1.0 + 8 * 5.0)
+    left = duration(39 / 61 + 19 * 10.0 + 18 * 5.0)
     assert second == (
         f"epoch 2/3 | 0.2 actor-critic updates/s | 8 imagined frames/s | return 3.2 | 3 MB on disk | {left} left"
     )
@@ -135,7 +136,7 @@ def test_a_file_gets_a_line_every_ten_seconds_and_a_terminal_one_that_changes(
     clock: Clock, stream: Screen, lines: int
 ) -> None:
     progress = Progress(stream)
-    progress.begin(tiny(CHANGES), epoch=0, env_steps=0)
+    progress.begin(PLAN, epoch=0, epochs=3)
     work(progress, clock, "denoiser", 100, 1.001)
     text = stream.getvalue()
     assert text.count("denoiser updates/s") == lines
@@ -146,7 +147,7 @@ def test_a_file_gets_a_line_every_ten_seconds_and_a_terminal_one_that_changes(
 def test_quiet_is_quiet(clock: Clock) -> None:
     stream = Screen()
     progress = Progress(stream, quiet=True)
-    progress.begin(tiny(CHANGES), epoch=0, env_steps=0)
+    progress.begin(PLAN, epoch=0, epochs=3)
     work(progress, clock, "denoiser", 20, 10.0)
     progress.games(1, 2)
     progress.message("hello")

@@ -6,13 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from tiny_runs import TINY, as_options, assert_same_run, newest, resume, start
 
-from diamond.runs.checkpoint import PARTIAL, PREFIX
+from diamond.runs.checkpoint import PARTIAL, checkpoints
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) ->
 def test_a_run_survives_kills_at_random_moments_and_during_writes(tmp_path: Path) -> None:
     """Every third kill may fall before training has begun, every third waits for a checkpoint that is half written."""
     run, chance, torn, epochs = tmp_path / "run", random.Random(0), 0, [0]
-    checkpoints = run / "checkpoints"
+    folder = run / "checkpoints"
     for kill in range(KILLS):
         with training(run) as process:
             if kill % 3 == 0:
@@ -60,13 +60,13 @@ def test_a_run_survives_kills_at_random_moments_and_during_writes(tmp_path: Path
                 wait_until_begun(process)
                 time.sleep(chance.uniform(0, 1.5))
             if kill % 3 == 2:
-                wait_for(lambda: any(checkpoints.glob(f"{PARTIAL}*")), process)
+                wait_for(lambda: any(folder.glob(f"{PARTIAL}*")), process)
                 time.sleep(chance.uniform(0, 0.01))
             assert process.poll() is None, process.communicate()
             process.send_signal(signal.SIGKILL)
             process.wait()
-        torn += any(checkpoints.glob(f"{PARTIAL}*"))
-        if any(checkpoints.glob(f"{PREFIX}*")):
+        torn += any(folder.glob(f"{PARTIAL}*"))
+        if checkpoints(folder):
             epochs.append(newest(run).epoch)
     assert torn > 0
     assert epochs == sorted(epochs)
@@ -78,22 +78,21 @@ def test_a_run_survives_kills_at_random_moments_and_during_writes(tmp_path: Path
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
-def test_a_polite_end_names_the_newest_checkpoint(tmp_path: Path, sent: signal.Signals) -> None:
+def test_a_polite_end_writes_a_checkpoint_and_names_it(tmp_path: Path, sent: signal.Signals) -> None:
     run = tmp_path / "run"
     with training(run) as process:
         wait_until_begun(process)
-        wait_for(lambda: any((run / "checkpoints").glob(f"{PREFIX}*")), process)
-        # Python drops an interrupt that arrives while it cleans up an object: then one asks again.
-        for _ in range(6):
-            process.send_signal(sent)
-            with suppress(subprocess.TimeoutExpired):
-                _, told = process.communicate(timeout=10)
-                break
+        wait_for(lambda: checkpoints(run / "checkpoints"), process)
+        process.send_signal(sent)
+        _, told = process.communicate(timeout=60)
     assert process.returncode == 130
-    newest_epoch = newest(run).epoch
+    stopped_at = newest(run)
     assert told.splitlines()[-1] == (
-        f"diamond: stopped; the newest checkpoint is of epoch {newest_epoch}, go on with `diamond train --resume {run}`"
+        f"diamond: stopped; the newest checkpoint is {stopped_at.when}, go on with `diamond train --resume {run}`"
     )
+    resume(run, {"schedule.epochs": stopped_at.epoch + 1})
+    start(tmp_path / "whole", ENDLESS | {"schedule.epochs": stopped_at.epoch + 1})
+    assert_same_run(run, tmp_path / "whole")  # nothing was lost, so nothing was set aside
 
 
 def test_a_second_process_is_kept_out(tmp_path: Path) -> None:

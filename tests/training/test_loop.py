@@ -11,6 +11,7 @@ import pytest
 import torch
 from tiny_runs import assert_same_run, lasting, measured, newest, resume, silent, start, tiny
 
+import diamond.training.algorithm as algorithm
 import diamond.training.loop as loop
 import diamond.training.trainer as trainer_module
 from diamond.agents.agent import Agent
@@ -174,7 +175,7 @@ def test_each_evaluation_plays_games_of_its_own(tmp_path: Path, monkeypatch: pyt
         seeds.append(seed)
         return evaluate_agent(*arguments, seed=seed, **options)
 
-    monkeypatch.setattr(loop, "evaluate_agent", watched)
+    monkeypatch.setattr(algorithm, "evaluate_agent", watched)
     changes = {**UNTRAINED, "schedule.epochs": 5, "schedule.evaluate_every": 2}
     start(tmp_path / "run", changes)
     assert len(set(seeds)) == len(seeds) == 2
@@ -183,7 +184,7 @@ def test_each_evaluation_plays_games_of_its_own(tmp_path: Path, monkeypatch: pyt
 def scores(monkeypatch: pytest.MonkeyPatch, *means: float) -> None:
     """What the evaluations of a run will find."""
     coming = iter(means)
-    monkeypatch.setattr(loop, "_evaluate", lambda trainer, progress: {"evaluation/return_mean": next(coming)})
+    monkeypatch.setattr(algorithm, "evaluate", lambda *arguments: {"evaluation/return_mean": next(coming)})
 
 
 @pytest.mark.parametrize(
@@ -256,7 +257,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(
 
 
 def test_in_a_long_epoch_it_is_noticed_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "UPDATES_BETWEEN_CHECKS", 4)
+    monkeypatch.setattr(algorithm, "UPDATES_BETWEEN_CHECKS", 4)
     calls = spoil(monkeypatch, "reward_termination_loss", call=2)
     with pytest.raises(TrainingError, match="by update 4"):
         start(tmp_path / "run", {"updates.reward_model.first_epoch_updates": 50})

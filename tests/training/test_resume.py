@@ -16,7 +16,7 @@ from diamond.errors import ConfigError, DataError, RunError
 from diamond.experience.episodes import EpisodeFolder, read_episode
 from diamond.runs.files import write_json
 from diamond.runs.folder import RunFolder, read_json
-from diamond.runs.metrics import read_metrics
+from diamond.runs.metrics import Row, read_metrics
 from diamond.runs.progress import Progress
 from diamond.training.loop import train
 
@@ -49,22 +49,31 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "sampler.s_churn": 1.0,
     },
 }
-MOMENTS = {"in the first collection": 2, "in the first updates": 7, "in a later collection": 10, "in later updates": 16}
-"""After how many steps and updates a run is stopped: 9 in the first epoch, 4 in each other."""
+MOMENTS = {
+    "in the first collection": (0, 2),
+    "in the first updates": (0, 32),
+    "in a later collection": (1, 4),
+    "in later updates": (1, 12),
+}
+"""After how many epochs, and units of the next, a run is stopped: 36 in the first epoch, 13 in each other."""
 
 
 class Stop(Progress):
-    """Stops a run as Ctrl-C does, after a number of steps and updates."""
+    """Stops a run at once, as a second Ctrl-C does, after some epochs and units of the next: nothing is written."""
 
-    def __init__(self, after: int) -> None:
+    def __init__(self, epochs: int, units: int) -> None:
         super().__init__(quiet=True)
-        self.left = after
+        self.epochs, self.units = epochs, units
 
     def advance(self, phase: str, units: int) -> None:
         super().advance(phase, units)
-        self.left -= 1
-        if self.left == 0:
+        self.units -= self.epochs == 0
+        if self.units == 0:
             raise KeyboardInterrupt
+
+    def epoch(self, row: Row, disk_bytes: int) -> None:
+        super().epoch(row, disk_bytes)
+        self.epochs -= 1
 
 
 @pytest.fixture(scope="module", params=SETTINGS, ids=lambda name: name)
@@ -93,9 +102,9 @@ def test_a_run_stopped_at_any_moment_goes_on_from_its_checkpoint(
 ) -> None:
     """And again if it is stopped again; what a stop left over is set aside."""
     with pytest.raises(KeyboardInterrupt):
-        start(tmp_path / "run", {"schedule.epochs": EPOCHS}, Stop(MOMENTS[moment]))
+        start(tmp_path / "run", {"schedule.epochs": EPOCHS}, Stop(*MOMENTS[moment]))
     with pytest.raises(KeyboardInterrupt):
-        resume(tmp_path / "run", progress=Stop(1))
+        resume(tmp_path / "run", progress=Stop(0, 1))
     resume(tmp_path / "run")
     assert_same_run(tmp_path / "run", uninterrupted[0], but=("disk/",))  # what was set aside takes space too
 
@@ -103,7 +112,7 @@ def test_a_run_stopped_at_any_moment_goes_on_from_its_checkpoint(
 def test_every_setting_survives_a_stop(tmp_path: Path, uninterrupted: tuple[Path, dict[str, Any]]) -> None:
     whole, changes = uninterrupted
     with pytest.raises(KeyboardInterrupt):
-        start(tmp_path / "run", changes | {"schedule.epochs": EPOCHS}, Stop(14))
+        start(tmp_path / "run", changes | {"schedule.epochs": EPOCHS}, Stop(2, 1))
     resume(tmp_path / "run")
     assert_same_run(tmp_path / "run", whole, but=("disk/",))
 
@@ -123,12 +132,12 @@ def test_the_checkpoint_of_a_stopped_run_lies_within_an_episode(uninterrupted: t
 def test_episodes_written_after_the_checkpoint_are_set_aside(tmp_path: Path) -> None:
     changes = {"collection.steps_per_epoch": 30, "schedule.epochs": 2}
     with pytest.raises(KeyboardInterrupt):
-        start(tmp_path / "run", changes, Stop(2 + 6 + 1))  # after the second epoch's collection
+        start(tmp_path / "run", changes, Stop(1, 30))  # after the second epoch's collection
     folder = EpisodeFolder(tmp_path / "run" / "episodes")
     written, kept = folder.indices(), newest(tmp_path / "run").facts["episodes"]
     assert set(kept) < set(written)
     with pytest.raises(KeyboardInterrupt):
-        resume(tmp_path / "run", progress=Stop(1))
+        resume(tmp_path / "run", progress=Stop(0, 30))
     aside = EpisodeFolder(folder.folder / "set_aside")
     assert aside.indices() == sorted(set(written) - set(kept))
     for index in aside.indices():  # and what comes instead is the same
@@ -168,7 +177,7 @@ def test_a_longer_schedule_is_remembered(tmp_path: Path) -> None:
     """A second resume, without any option, goes on to the end that the first one set."""
     start(tmp_path / "run", {"schedule.epochs": 1})
     with pytest.raises(KeyboardInterrupt):
-        resume(tmp_path / "run", {"schedule.epochs": 3}, Stop(6))
+        resume(tmp_path / "run", {"schedule.epochs": 3}, Stop(1, 2))
     assert resume(tmp_path / "run").config.schedule.epochs == 3
     assert [row["epoch"] for row in lasting(tmp_path / "run")] == [1, 2, 3]
     assert from_dict(read_json(tmp_path / "run" / "config.json")).schedule.epochs == 3

@@ -3,13 +3,13 @@
 import contextlib
 import dataclasses
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from diamond.cli.arguments import parse
+from diamond.cli.interrupts import StopRequest, as_interrupt, on_signal
 from diamond.cli.options import Bench, Benchmark, Dream, Evaluate, Export, Fidelity, Play, Presets, Report, Study, Train
 from diamond.config import Config
 from diamond.config.presets import DEFAULT_PRESET, PRESETS
@@ -34,9 +34,10 @@ def train(args: Train) -> None:
         path = new_run_path(config)
     else:
         require_free(path)
-    progress = Progress()
+    progress, stop = Progress(), StopRequest()
     try:
-        run = run_training(config, path, args.resume is not None, progress)
+        with on_signal(stop.ask):
+            run = run_training(config, path, args.resume is not None, progress, stop.asked)
         evaluation = finish(run, progress.message, config.compute.device)
     except KeyboardInterrupt:
         print(f"{PROGRAM}: stopped{_last_checkpoint(path)}", file=sys.stderr)
@@ -280,7 +281,7 @@ def _run(arguments: Sequence[str] | None) -> None:
         if words[0] not in VERBS:
             raise ConfigError(f"command is {words[0]!r}: choose one of {', '.join(VERBS)}")
         kind, verb = VERBS[words[0]]
-        with _terminate_as_interrupt():
+        with on_signal(as_interrupt):
             verb(parse(kind, PROGRAM, words[0], words[1:]))
     except DiamondError as error:
         print(f"{PROGRAM}: {' '.join(str(error).split())}", file=sys.stderr)
@@ -354,7 +355,7 @@ def _last_checkpoint(path: Path) -> str:
     if not (path / "run.json").is_file():
         return ""
     newest = newest_checkpoint(path / "checkpoints")
-    found = "no checkpoint was written yet" if newest is None else f"the newest checkpoint is of epoch {newest.epoch}"
+    found = "no checkpoint was written yet" if newest is None else f"the newest checkpoint is {newest.when}"
     return f"; {found}, go on with `{PROGRAM} train --resume {path}`"
 
 
@@ -374,22 +375,6 @@ def _game_counter() -> Callable[[int, int], None]:
     from diamond.runs.progress import Progress
 
     return Progress().games
-
-
-@contextlib.contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """A polite kill ends a run as Ctrl-C does."""
-
-    def interrupt(signum: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    # Ctrl-C by itself would be ignored in a process that a script started in the background.
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

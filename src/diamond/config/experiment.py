@@ -437,6 +437,9 @@ class ScheduleConfig:
     """Held-out real segments on which the dream's errors are measured at the end."""
     checkpoint_every: int = 10
     """Epochs between checkpoints; a stopped run resumes from the newest."""
+    checkpoint_minutes: float = 30.0
+    """Minutes without a checkpoint after which one is written in the middle of an epoch, so that a crash or a power
+    failure costs no more than this; 0 writes none by time. The first epoch of `atari100k` alone takes hours."""
     keep_every: int = 100
     """Every checkpoint at a multiple of this many epochs is kept, besides the newest and the best; 0 keeps only
     those."""
@@ -451,7 +454,7 @@ class ScheduleConfig:
             "fidelity_segments",
         ):
             require(getattr(self, name) >= 1, f"schedule.{name}", getattr(self, name), "use at least 1")
-        for name in ("evaluate_every", "keep_every", "baseline_selection_games"):
+        for name in ("evaluate_every", "checkpoint_minutes", "keep_every", "baseline_selection_games"):
             require(getattr(self, name) >= 0, f"schedule.{name}", getattr(self, name), "use 0 or more")
 
 

@@ -1,13 +1,15 @@
 """Checkpoints: everything that decides how a run goes on, written as one indivisible act.
 
-A checkpoint is a folder `checkpoints/epoch-000010` of safetensors files, unfinished episodes and `checkpoint.json`,
-which holds the SHA-256 of each. It is assembled under a temporary name and renamed when complete, so that a kill leaves
-either the whole checkpoint or none. Nothing in it is pickled.
+A checkpoint is a folder of safetensors files, unfinished episodes and `checkpoint.json`, which holds the SHA-256 of
+each. `checkpoints/epoch-000010` is of the end of epoch 10; `checkpoints/epoch-000010-000423` was written after 423
+units of work (updates, rounds of real steps) of the epoch that follows. It is assembled under a temporary name and
+renamed when complete, so that a kill leaves either the whole checkpoint or none. Nothing in it is pickled.
 """
 
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,8 +23,9 @@ from torch import Tensor
 from diamond.errors import RunError
 from diamond.runs.files import cannot_write, write_bytes, write_json
 
-FORMAT_VERSION = 1
-PREFIX = "epoch-"
+FORMAT_VERSION = 2
+"""Version 1 knew checkpoints at the end of an epoch only."""
+NAME = re.compile(r"epoch-([0-9]{6,})(?:-([0-9]{6,}))?")
 PARTIAL = "partial-"
 
 
@@ -37,6 +40,13 @@ class Checkpoint:
     def epoch(self) -> int:
         """Epochs finished when it was written."""
         return int(self.facts["epoch"])
+
+    @property
+    def when(self) -> str:
+        """When it was written, in words that follow "the checkpoint is"."""
+        if not position(self.path)[1]:
+            return f"of epoch {self.epoch}"
+        return f"in epoch {self.epoch + 1} (phase {self.facts['phase']}, {self.facts['done']} done)"
 
     def tensors(self, name: str) -> dict[str, Tensor]:
         """The tensors of one file, on the CPU.
@@ -66,14 +76,27 @@ class Checkpoint:
         return path
 
 
+def checkpoint_path(folder: Path, epoch: int, units: int = 0) -> Path:
+    """Where the checkpoint is or would be that was written `units` units of work after the end of an epoch."""
+    return folder / (f"epoch-{epoch:06d}" + (f"-{units:06d}" if units else ""))
+
+
+def position(path: Path) -> tuple[int, int]:
+    """Epochs finished, and units of work done since, by the name of a checkpoint's folder."""
+    match = NAME.fullmatch(path.name)
+    assert match is not None, path
+    return int(match[1]), int(match[2] or 0)
+
+
 def write_checkpoint(
     folder: Path,
     epoch: int,
     tensors: dict[str, dict[str, Tensor]],
     facts: dict[str, Any],
     extra: Callable[[Path], object],
+    units: int = 0,
 ) -> Checkpoint:
-    """Write the checkpoint of a finished epoch.
+    """Write a checkpoint.
 
     Args:
         folder: the run's folder of checkpoints.
@@ -81,11 +104,13 @@ def write_checkpoint(
         tensors: named tensors, one safetensors file a group.
         facts: JSON-ready facts to keep beside them.
         extra: writes further files into the folder it is given.
+        units: units of work done since the end of that epoch.
 
     Raises:
         DiskError: the disk refuses the write; older checkpoints are untouched.
     """
-    final, partial = folder / f"{PREFIX}{epoch:06d}", folder / f"{PARTIAL}{epoch:06d}"
+    final = checkpoint_path(folder, epoch, units)
+    partial = folder / f"{PARTIAL}new-{final.name}"
     try:
         remove_partial(folder)
         partial.mkdir(parents=True)
@@ -130,8 +155,14 @@ def open_checkpoint(path: Path) -> Checkpoint:
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """Folders of all complete checkpoints, oldest first."""
-    return sorted(folder.glob(f"{PREFIX}*"))
+    """Folders of all complete checkpoints, oldest first; whatever else lies beside them is not looked at."""
+    found = (path for path in folder.glob("epoch-*") if NAME.fullmatch(path.name) and path.is_dir())
+    return sorted(found, key=position)
+
+
+def ends_of_epochs(folder: Path) -> dict[int, Path]:
+    """Checkpoints of the end of an epoch, by its number, oldest first."""
+    return {epoch: path for path in checkpoints(folder) for epoch, units in [position(path)] if not units}
 
 
 def newest_checkpoint(folder: Path) -> Checkpoint | None:
@@ -145,10 +176,14 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
 
 
 def prune(folder: Path, keep_every: int, best_epoch: int | None) -> None:
-    """Remove all checkpoints but the newest, the best and those at multiples of `keep_every` epochs (0: none)."""
-    for path in checkpoints(folder)[:-1]:
-        epoch = int(path.name.removeprefix(PREFIX))
-        if epoch != best_epoch and not (keep_every and epoch % keep_every == 0):
+    """Remove all checkpoints but the newest and some ends of epochs.
+
+    These are the newest one, the best one and those at multiples of `keep_every` epochs (0: none).
+    """
+    found, ends = checkpoints(folder), ends_of_epochs(folder)
+    kept = {path for epoch, path in ends.items() if epoch == best_epoch or (keep_every and epoch % keep_every == 0)}
+    for path in found:
+        if path not in kept | {*found[-1:], *list(ends.values())[-1:]}:
             _remove(path)
 
 

@@ -17,6 +17,7 @@ import filelock
 
 from diamond.config import Config, changes_that_forbid_resume, from_dict, to_dict
 from diamond.errors import ConfigError, RunError
+from diamond.runs.checkpoint import checkpoints
 from diamond.runs.files import cannot_write, write_json
 from diamond.runs.provenance import command, commit, machine
 from diamond.version import __version__
@@ -178,7 +179,7 @@ def newest_run(usable: bool = False) -> Path:
         RunError: there is none.
     """
     found = sorted(RUNS.glob("*/run.json"), key=lambda file: (file.stat().st_mtime, file.parent.name))
-    runs = [file.parent for file in found if not usable or any((file.parent / "checkpoints").glob("epoch-*"))]
+    runs = [file.parent for file in found if not usable or checkpoints(file.parent / "checkpoints")]
     if not runs:
         what = f"no run with a checkpoint in {RUNS.resolve()}" if found else f"no run found in {RUNS.resolve()}"
         raise RunError(f"{what}: name one, or make one with `diamond train`")

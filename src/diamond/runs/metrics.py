@@ -3,8 +3,11 @@
 import contextlib
 import json
 import os
+import re
 import sys
 import warnings
+from collections.abc import Sequence
+from math import fsum
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +18,12 @@ from diamond.config import Config, to_dict
 from diamond.runs.files import cannot_write, write_bytes
 
 Row = dict[str, float | int]
-PHASES = ("collect", "denoiser", "reward_model", "actor_critic", "evaluation")
-"""What an epoch spends its time on, in order; a row has `time/<phase>_seconds` where the phase ran."""
+PHASE_SECONDS = re.compile(r"time/(?!epoch_)\w+_seconds")
+"""The key of the time that an epoch spent on one of its phases."""
 
 
 class Mean:
-    """Running means of scalar tensors; nothing is read from the device before `result`."""
+    """Running means of scalar tensors; nothing is read from the device before `result` or a checkpoint."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
@@ -36,6 +39,15 @@ class Mean:
     def result(self, prefix: str) -> Row:
         """Means by name; empty when nothing was added."""
         return {f"{prefix}/{name}": float(total) / self._count for name, total in self._sums.items()}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The sums by name, and `count`."""
+        return {f"sum.{name}": total for name, total in self._sums.items()} | {"count": torch.tensor(self._count)}
+
+    def load_state_dict(self, state: dict[str, Tensor], device: torch.device) -> None:
+        """Continue where `state_dict()` was taken."""
+        self._count = int(state["count"])
+        self._sums = {key.removeprefix("sum."): total.to(device) for key, total in state.items() if key != "count"}
 
 
 class MetricsLog:
@@ -95,6 +107,12 @@ def read_metrics(path: Path) -> list[Row]:
         except ValueError:
             break
     return rows
+
+
+def phase_seconds(rows: Sequence[Row]) -> dict[str, float]:
+    """Seconds that each phase of the epochs took in all, in the order of the phases."""
+    keys = dict.fromkeys(key for row in rows for key in row if PHASE_SECONDS.fullmatch(key))
+    return {key[len("time/") : -len("_seconds")]: fsum(row.get(key, 0) for row in rows) for key in keys}
 
 
 def peak_memory() -> int:

@@ -2,20 +2,27 @@
 
 import sys
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from diamond.config import Config
 from diamond.runs.metrics import Row
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_REFRESHES = 0.5
-LABELS = {
-    "collect": "real steps",
-    "denoiser": "denoiser updates",
-    "reward_model": "reward-model updates",
-    "actor_critic": "actor-critic updates",
-}
+
+
+@dataclass(frozen=True)
+class PlannedWork:
+    """What a phase still has to do until the end of the run."""
+
+    phase: str
+    label: str
+    """What is counted, for example "denoiser updates"."""
+    left: int
+    imagined_frames: int = 0
+    """Frames that are dreamed for each of them."""
 
 
 class Progress:
@@ -29,28 +36,26 @@ class Progress:
         self._seconds: dict[str, float] = {}
         self._units: dict[str, float] = {}
         self._last_advance = self._last_shown = self._begun = time.monotonic()
-        self._config: Config | None = None
-        self._epoch = 0
+        self._plan: dict[str, PlannedWork] = {}
+        self._epoch = self._epochs = 0
         self._note = ""
         self._disk_bytes = 0
 
-    def begin(self, config: Config, epoch: int, env_steps: int) -> None:
-        """Count the work that is left."""
-        self._config, self._epoch = config, epoch
-        left_epochs = max(0, config.schedule.epochs - epoch)
-        self._left = {"collect": max(0, min(config.collection.total_steps, self._planned_steps(config)) - env_steps)}
-        for name in ("denoiser", "reward_model", "actor_critic"):
-            cfg = getattr(config.updates, name)
-            first = cfg.first_epoch_updates if epoch == 0 and left_epochs else 0
-            self._left[name] = first + max(0, left_epochs - (epoch == 0)) * cfg.updates_per_epoch
+    def begin(self, plan: Iterable[PlannedWork], epoch: int, epochs: int) -> None:
+        """After `epoch` of `epochs` epochs, learn what is left to do."""
+        self._plan, self._epoch, self._epochs = {work.phase: work for work in plan}, epoch, epochs
+        self._left = {name: work.left for name, work in self._plan.items()}
         self._last_advance = time.monotonic()
 
     def advance(self, phase: str, units: int) -> None:
-        """`units` of work of a phase are done."""
+        """`units` of work of a phase are done; a phase that is not in the plan only passes the time."""
         now = time.monotonic()
+        if phase not in self._plan:
+            self._last_advance = now
+            return
         self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._last_advance
         self._units[phase] = self._units.get(phase, 0.0) + units
-        self._left[phase] = max(0.0, self._left.get(phase, 0.0) - units)
+        self._left[phase] = max(0.0, self._left[phase] - units)
         self._last_advance = now
         if now - self._last_shown >= (SECONDS_BETWEEN_REFRESHES if self._terminal else SECONDS_BETWEEN_LINES):
             self._show(self._line(phase))
@@ -97,15 +102,10 @@ class Progress:
         return sum(self._left[name] * self._seconds[name] / self._units[name] for name in known)
 
     def _line(self, phase: str) -> str:
-        assert self._config is not None
-        rate = self._units[phase] / max(self._seconds[phase], 1e-9)
-        parts = [
-            f"epoch {self._epoch + 1}/{self._config.schedule.epochs}",
-            f"{rate:.1f} {LABELS[phase]}/s",
-        ]
-        if phase == "actor_critic":
-            dreamed = self._config.imagination.num_envs * self._config.actor_critic.window
-            parts.append(f"{rate * dreamed:,.0f} imagined frames/s")
+        work, rate = self._plan[phase], self._units[phase] / max(self._seconds[phase], 1e-9)
+        parts = [f"epoch {self._epoch + 1}/{self._epochs}", f"{rate:.1f} {work.label}/s"]
+        if work.imagined_frames:
+            parts.append(f"{rate * work.imagined_frames:,.0f} imagined frames/s")
         left = self.seconds_left()
         parts += [self._note] if self._note else []
         parts += [f"{self._disk_bytes / 1e6:.0f} MB on disk"] if self._disk_bytes else []
@@ -121,11 +121,6 @@ class Progress:
             print(f"\r\033[K{line}", end="", file=self._stream, flush=True)
         else:
             print(line, file=self._stream, flush=True)
-
-    @staticmethod
-    def _planned_steps(config: Config) -> int:
-        cfg = config.collection
-        return cfg.first_epoch_min_steps + config.schedule.epochs * cfg.steps_per_epoch
 
 
 def duration(seconds: float) -> str:

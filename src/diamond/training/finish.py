@@ -19,7 +19,7 @@ from diamond.imagination.world import WorldModel
 from diamond.loading import load
 from diamond.runs.files import write_bytes, write_json
 from diamond.runs.folder import RunFolder
-from diamond.runs.metrics import PHASES, peak_memory, read_metrics
+from diamond.runs.metrics import peak_memory, phase_seconds, read_metrics
 from diamond.runs.streams import derive_seed
 
 VIDEO_STEPS = 150
@@ -60,7 +60,7 @@ def finish(run: RunFolder, progress: Callable[[str], None], device: str = "auto"
     rows = read_metrics(run.metrics)
     evaluation["cost"] = {
         "training_seconds": fsum(row["time/epoch_seconds"] for row in rows),
-        "phase_seconds": {name: fsum(row.get(f"time/{name}_seconds", 0) for row in rows) for name in PHASES},
+        "phase_seconds": phase_seconds(rows),
         "finishing_seconds": time.monotonic() - started,
         "peak_memory_bytes": peak_memory(),
     }

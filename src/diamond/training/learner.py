@@ -38,9 +38,9 @@ class Learner:
 
     def step(self, loss: Tensor) -> Tensor:
         """One update along the gradient of `loss`; returns the gradient's norm before clipping."""
-        warmth = min(1.0, self.updates / self.cfg.warmup_updates) if self.cfg.warmup_updates else 1.0
+        warm_up = min(1.0, self.updates / self.cfg.warmup_updates) if self.cfg.warmup_updates else 1.0
         for group in self.optimizer.param_groups:
-            group["lr"] = self.cfg.learning_rate * warmth
+            group["lr"] = self.cfg.learning_rate * warm_up
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self._parameters.values(), self.cfg.max_gradient_norm)

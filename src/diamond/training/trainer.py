@@ -1,6 +1,6 @@
-"""The parts of a training run, put together once, and the state that a checkpoint must hold.
+"""The parts of a training run, put together once.
 
-The order in which they run is in `loop`.
+The order in which they run is in `algorithm`; what a checkpoint keeps of them is in `state`.
 
 Axes   b batch | t time | k predicted frames | c h w image
 """
@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,8 +21,7 @@ from diamond.agents.agent import Agent
 from diamond.config import Config
 from diamond.diffusion.edm import denoising_loss, draw_training_noise
 from diamond.envs import RealEnv
-from diamond.errors import RunError
-from diamond.experience.episodes import Episode, EpisodeFolder, read_episode, write_episode
+from diamond.experience.episodes import Episode, EpisodeFolder
 from diamond.experience.recordings import recorded_episodes
 from diamond.experience.replay import Replay
 from diamond.experience.segments import Segment
@@ -42,8 +40,6 @@ from diamond.imagination.rollout import (
     pool_size,
 )
 from diamond.imagination.world import DreamState, WorldModel
-from diamond.runs.checkpoint import Checkpoint
-from diamond.runs.files import write_atomic
 from diamond.runs.metrics import Row
 from diamond.runs.streams import RandomStreams, derive_seed
 from diamond.training.collector import Collected, Collector
@@ -52,7 +48,7 @@ from diamond.training.objectives import Metrics, actor_critic_loss, reward_termi
 
 
 @dataclass(frozen=True)
-class Functions:
+class TrainingFunctions:
     """The functions that training spends its time in, as they are or compiled."""
 
     denoising_loss: Callable[..., Tensor]
@@ -62,12 +58,12 @@ class Functions:
     imagine_step: Step
     evaluate_policy: Callable[..., tuple[Tensor, Tensor]]
 
-    def compiled(self) -> "Functions":
+    def compiled(self) -> "TrainingFunctions":
         """Each as one graph without a break, compiled once for each of its few fixed shapes."""
         torch._dynamo.config.allow_rnn = True  # else PyTorch does not compile what holds one of its recurrent layers
         functions = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         as_one_graph = partial(torch.compile, fullgraph=True, dynamic=False)
-        return Functions(**{name: as_one_graph(function) for name, function in functions.items()})
+        return TrainingFunctions(**{name: as_one_graph(function) for name, function in functions.items()})
 
 
 def recorded_for(config: Config, env: RealEnv) -> Iterator[Episode]:
@@ -99,9 +95,9 @@ class Trainer:
         self.replay = Replay(config.collection.total_steps, config.env.height, config.env.width, env.num_envs, device)
         self.collector = Collector(env, self.replay, self.agent.actor_critic, device)
         self.episode_folder = EpisodeFolder(episodes)
-        self._finished: list[int] = []
-        self._carry: Carry | None = None
-        functions = Functions(
+        self.finished_episodes: list[int] = []
+        self.carry: Carry | None = None
+        functions = TrainingFunctions(
             denoising_loss, reward_termination_loss, begin, begin_window, imagine_step, evaluate_policy
         )
         self._functions = functions.compiled() if config.compute.compile else functions
@@ -183,7 +179,7 @@ class Trainer:
     def _keep(self, index: int, episode: Episode) -> tuple[int, Episode]:
         """Put a finished episode into the run's folder, and into every checkpoint from now on."""
         self.episode_folder.write(index, episode)
-        self._finished.append(index)
+        self.finished_episodes.append(index)
         return index, episode
 
     def dream_window(self) -> tuple[Trajectory, DreamState]:
@@ -191,12 +187,12 @@ class Trainer:
         window, cfg = self.config.actor_critic.window, self.config.imagination
         world = self.world_model()
         with self._autocast():
-            carry = self._carry if self._carry is not None else self._first_carry(world)
+            carry = self.carry if self.carry is not None else self._first_carry(world)
             pool = self._starts(world, pool_size(cfg.num_envs, window, cfg.horizon))
             noise = draw_window_noise(carry.dream.frames[:, 0].shape, window, world, self.streams["dream_noise"])
             steps = self._functions.begin_window, self._functions.imagine_step
             policy = self.copies.of(self.agent.actor_critic, self.learners["actor_critic"].updates)
-            self._carry, trajectory = imagine(world, policy, carry, pool, noise, cfg.horizon, *steps)
+            self.carry, trajectory = imagine(world, policy, carry, pool, noise, cfg.horizon, *steps)
         return trajectory, pool
 
     def world_model(self) -> WorldModel:
@@ -229,84 +225,10 @@ class Trainer:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
-    # Checkpoints
-
-    def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-        """Tensors in groups and JSON-ready facts that together decide how the run goes on."""
-        training = {f"random.{name}": value for name, value in self.streams.state_dict().items()}
-        training |= {f"collector.{name}": value for name, value in self.collector.state_dict().items()}
-        for name, learner in self.learners.items():
-            training |= {f"{name}.{key}": value for key, value in learner.state_dict().items()}
-        if self._carry is not None:
-            training |= {f"dream.{name}": value for name, value in self._carry.dream.tensors().items()}
-            training |= dict(zip(("policy.hidden", "policy.cell"), self._carry.policy_state, strict=True))
-        facts = {
-            "env_steps": self.env_steps,
-            "best_score": self.best_score,
-            "best_epoch": self.best_epoch,
-            "episodes": self._finished,
-            "open_episodes": [index for index, _ in self.replay.open_episodes()],
-        }
-        # `agent` is what a player or an evaluation loads; `trained` also has what an average would lose.
-        groups = {"agent": self.acting_agent().state_dict(), "training": training}
-        if any(learner.averaged is not learner.network for learner in self.learners.values()):
-            groups["trained"] = self.agent.state_dict()
-        return groups, facts
-
-    def write_open_games(self, folder: Path) -> None:
-        """Add the unfinished episodes and the open games to a checkpoint."""
-        for lane, (_, episode) in enumerate(self.replay.open_episodes()):
-            write_episode(folder / f"open-{lane}.npz", episode)
-        snapshot = self.env.snapshot()
-        write_atomic(folder / "environment.npz", lambda file: np.savez_compressed(file, allow_pickle=False, **snapshot))
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Continue from a checkpoint; episodes finished after it are set aside.
-
-        Raises:
-            RunError, DataError, EnvError: a part is damaged or does not fit.
-        """
-        facts, training = checkpoint.facts, checkpoint.tensors("training")
-
-        def group(prefix: str) -> dict[str, Tensor]:
-            return {k.removeprefix(prefix): v for k, v in training.items() if k.startswith(prefix)}
-
-        open_games = [
-            (index, read_episode(checkpoint.file(f"open-{lane}.npz")))
-            for lane, index in enumerate(facts["open_episodes"])
-        ]
-        with np.load(checkpoint.file("environment.npz"), allow_pickle=False) as snapshot:
-            frames = self.env.restore(dict(snapshot))
-        self._finished = list(facts["episodes"])
-        self.replay.load(((index, self.episode_folder.read(index)) for index in self._finished), open_games)
-        weights = checkpoint.tensors("trained" if "trained.safetensors" in facts["sha256"] else "agent")
-        try:
-            self.agent.load_state_dict(weights)
-            for name, learner in self.learners.items():
-                learner.load_state_dict(group(f"{name}."))
-        except (KeyError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise RunError(f"{checkpoint.path} does not fit the run's config.json ({reason}): restore both") from error
-        self.copies.forget()
-        self.streams.load_state_dict(group("random."))
-        self.collector.load_state_dict(group("collector."), frames)
-        dream, policy = group("dream."), group("policy.")
-        if dream:
-            on_device = {name: value.to(self.device) for name, value in dream.items()}
-            # Channels last, as the replay and the networks leave frames; another order changes the last bits of sums.
-            on_device["frames"] = on_device["frames"].movedim(-3, -1).contiguous().movedim(-1, -3)
-            state = (policy["hidden"].to(self.device), policy["cell"].to(self.device))
-            self._carry = Carry(DreamState.from_tensors(on_device), state)
-        self.epoch, self.env_steps = checkpoint.epoch, int(facts["env_steps"])
-        self.best_score, self.best_epoch = facts["best_score"], facts["best_epoch"]
-        self.episode_folder.keep_only(self._finished)  # last: nothing is moved unless all parts are good
-
-    def note_score(self, score: float) -> bool:
-        """Remember an evaluation's mean return after the epoch just finished; True if it is the best so far."""
-        if self.best_score is not None and score <= self.best_score:
-            return False
-        self.best_score, self.best_epoch = score, self.epoch
-        return True
+    def note_score(self, score: float, epoch: int) -> None:
+        """Remember the mean return of the evaluation that ends an epoch, if it is the best so far."""
+        if self.best_score is None or score > self.best_score:
+            self.best_score, self.best_epoch = score, epoch
 
     def rarer_rewards(self) -> int:
         """Samples of the two rarer reward signs together."""

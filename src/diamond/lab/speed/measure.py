@@ -29,6 +29,8 @@ from diamond.imagination.world import WorldModel, draw_noise
 from diamond.lab.speed.reference import Reference
 from diamond.runs.metrics import peak_memory
 from diamond.runs.provenance import machine, median, number, origin
+from diamond.training.algorithm import Collect, Update, algorithm_1
+from diamond.training.phases import Phase
 from diamond.training.trainer import Trainer
 
 Row = dict[str, Any]
@@ -140,7 +142,8 @@ def bench(
         trainer = Trainer(config, env, folder, device)
         trainer.begin()
         trainer.collect(4 * config.reward_model.segment_length * config.updates.reward_model.batch_size)
-        training = _training(trainer)
+        phases = algorithm_1(trainer)
+        training = _training(trainer, phases)
         for item in training:
             item.run()  # warm up: caches, compilation, the first carry of the dreams
             if reference is not None and item.published is not None:
@@ -160,29 +163,30 @@ def bench(
     matrix, copy = ceilings
     operations, bandwidth = statistics.median(matrix.rates) * matrix.flop, statistics.median(copy.rates) * copy.traffic
     rows = [row for item in work for row in (item.row(operations, bandwidth), *item.comparison())]
-    rows.append(_epoch(config, {item.metric: statistics.median(item.rates) * item.units for item in training}))
+    rows.append(_epoch(phases, {item.metric: statistics.median(item.rates) * item.units for item in training}))
     rows.append(number("peak memory (bytes)", float(memory)))
     common = origin(config.seed, facts["fused"])
     theirs = {} if reference is None else {f"published_{name}": fact for name, fact in reference.facts.items()}
     return [common | row | (theirs if PUBLISHED in row["metric"] else {}) for row in rows]
 
 
-UPDATES = {
-    "denoiser": "denoiser updates/s",
-    "reward_model": "reward-model updates/s",
-    "actor_critic": "actor-critic updates/s, imagination included",
-}
-"""The metric of each network's update."""
 STEPS = "real environment steps/s, policy included"
 
 
-def _training(trainer: Trainer) -> list[Work]:
+def metric(phase: Phase) -> str:
+    """The metric of a phase's speed."""
+    if isinstance(phase, Collect):
+        return STEPS
+    return f"{phase.label}/s{', imagination included' if phase.imagined_frames else ''}"
+
+
+def _training(trainer: Trainer, phases: list[Phase]) -> list[Work]:
     """What training consists of, and the step of a single dream."""
     config = trainer.config
-    updates = {name: getattr(trainer, f"update_{name}") for name in UPDATES}
+    updates = [phase for phase in phases if isinstance(phase, Update)]
     real_steps = REAL_STEPS * config.env.num_envs
     with _without_kernels(trainer):
-        dream_flop, flop = _count(trainer.dream_window), {name: _count(update) for name, update in updates.items()}
+        dream_flop, flop = _count(trainer.dream_window), {item.name: _count(item.update) for item in updates}
     return [
         Work(
             "imagined frames/s",
@@ -191,7 +195,7 @@ def _training(trainer: Trainer) -> list[Work]:
             dream_flop,
             published="imagination",
         ),
-        *(Work(UPDATES[name], update, 1.0, flop[name], published=name) for name, update in updates.items()),
+        *(Work(metric(item), item.update, 1.0, flop[item.name], published=item.name) for item in updates),
         Work(STEPS, lambda: trainer.collect(real_steps), float(real_steps)),
         _replay_batch(trainer),
         _single_dream(trainer),
@@ -275,10 +279,9 @@ def _wait(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def _epoch(config: Config, rates: dict[str, float]) -> Row:
+def _epoch(phases: list[Phase], rates: dict[str, float]) -> Row:
     """A later epoch of the schedule, put together from its parts; evaluations and checkpoints come on top."""
-    seconds = config.collection.steps_per_epoch / rates[STEPS]
-    seconds += sum(getattr(config.updates, name).updates_per_epoch / rates[metric] for name, metric in UPDATES.items())
+    seconds = sum(phase.per_epoch / rates[metric(phase)] for phase in phases if phase.per_epoch)
     return number("seconds an epoch, from the rates above", seconds)
 
 
