@@ -21,7 +21,7 @@ from diamond.reports.video import encode_video, filmstrip_png
 
 PARTS = ("metrics.jsonl", "evaluation.json", "fidelity.json", "dream.mp4", "dream.png")
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
-VIDEO, FILMSTRIP = encode_video(FRAMES), filmstrip_png({"real": FRAMES}, [0, 2])
+VIDEO, FILMSTRIP = encode_video(FRAMES), filmstrip_png({"real": FRAMES[[0, 2]]}, ["+0", "+2"])
 VOID = {"meta", "img", "br"}
 
 MakeRun = Callable[..., Path]

@@ -92,5 +92,6 @@ def _compare_dream(run: RunFolder, agent: Agent, progress: Callable[[str], None]
     write_video(run.path / "dream.mp4", side_by_side(real, dreamed, scale=scale), FRAMES_PER_SECOND)
     steps = [step for step in (1, 2, 3, 5, 10, 15, 20, 30, 50) if step < len(real)]
     if steps:
-        strip = filmstrip_png({"real game": real, "dream": dreamed}, steps, scale=max(1, 96 // config.env.height))
+        rows, labels = {"real game": real[steps], "dream": dreamed[steps]}, [f"+{step}" for step in steps]
+        strip = filmstrip_png(rows, labels, scale=max(1, 96 // config.env.height))
         write_bytes(run.path / "dream.png", strip)
