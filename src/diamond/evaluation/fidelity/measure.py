@@ -25,7 +25,7 @@ from diamond.imagination.dream import WorldModel
 from diamond.imagination.open_loop import Predict, predictor
 
 KIND = "diamond fidelity"
-"""What the record calls itself: a run folder's own `fidelity.json`, from the end of training, is something else."""
+"""What the record calls itself."""
 FORMAT_VERSION = 1
 REWARDS, ENDS = ("-1", "0", "+1"), ("goes on", "ends")
 FILM_COLUMNS = 7
@@ -38,13 +38,13 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What is known of the dream on one set of games."""
+class EvaluationSet:
+    """Real games to compare the dream with, and what they do at some moments."""
 
     games: GameSet
     moments: list[tuple[int, int]]
-    """Where actions were compared; see `games.draw_moments`."""
-    real: Branches | None
+    """Where every action is tried; see `games.draw_moments`."""
+    real_branches: Branches | None
     """What the real game does there under every action, where it could be asked."""
 
 
@@ -69,7 +69,7 @@ class Result:
 
 def measure(
     agent: Agent,
-    sets: Sequence[Measured],
+    sets: Sequence[EvaluationSet],
     instruments: Instruments,
     seed_of: SeedOf,
     progress: Progress = lambda what, done, wanted: None,
@@ -84,7 +84,7 @@ def measure(
 
 def _measure_set(
     agent: Agent,
-    one: Measured,
+    one: EvaluationSet,
     instruments: Instruments,
     seed_of: SeedOf,
     progress: Progress,
@@ -158,7 +158,7 @@ def _judged(world: WorldModel, games: GameSet, device: torch.device) -> dict[str
     }
 
 
-def _actions(agent: Agent, sets: Sequence[Measured], seed_of: SeedOf) -> dict[str, Any] | None:
+def _actions(agent: Agent, sets: Sequence[EvaluationSet], seed_of: SeedOf) -> dict[str, Any] | None:
     """All sets together: an action should do the same whoever plays."""
     asked = [one for one in sets if one.moments]
     if not asked:
@@ -170,7 +170,7 @@ def _actions(agent: Agent, sets: Sequence[Measured], seed_of: SeedOf) -> dict[st
         dream.append(dream_branches(world, one.games.games, one.moments, agent.num_actions, _context(agent), generator))
         numbers += [played + number for number, _ in one.moments]
         played += len(one.games.games)
-    known = [one.real for one in asked if one.real is not None]
+    known = [one.real_branches for one in asked if one.real_branches is not None]
     real = np.concatenate(known) if len(known) == len(asked) else None
     meanings = agent.action_meanings or tuple(f"ACTION {i}" for i in range(agent.num_actions))
     return sensitivity(np.concatenate(dream), real, np.array(numbers), meanings, seed_of("intervals"))

@@ -27,7 +27,7 @@ from diamond.evaluation.fidelity.games import (
     real_branches,
     recorded_games,
 )
-from diamond.evaluation.fidelity.measure import FORMAT_VERSION, KIND, Measured, Progress, SeedOf
+from diamond.evaluation.fidelity.measure import FORMAT_VERSION, KIND, EvaluationSet, Progress, SeedOf
 from diamond.runs.provenance import origin
 from diamond.version import __version__
 
@@ -77,7 +77,7 @@ def record_facts(agent: Agent, plan: Plan, fresh: bool) -> dict[str, Any]:
     }
 
 
-def fresh_sets(agent: Agent, plan: Plan, seed_of: SeedOf, progress: Progress) -> list[Measured]:
+def fresh_sets(agent: Agent, plan: Plan, seed_of: SeedOf, progress: Progress) -> list[EvaluationSet]:
     """Games freshly played by the agent and by chance, branched off at some moments to try every action.
 
     Raises:
@@ -95,14 +95,14 @@ def fresh_sets(agent: Agent, plan: Plan, seed_of: SeedOf, progress: Progress) ->
             real = real_branches(env, games, moments, seed) if moments else None
         finally:
             env.close()
-        found.append(Measured(GameSet(name, games), moments, real))
+        found.append(EvaluationSet(GameSet(name, games), moments, real))
     _require_contexts(agent, found, "play longer games, with a larger --steps")
     return found
 
 
 def recorded_set(
     agent: Agent, folder: Path, plan: Plan, seed_of: SeedOf, known: Collection[bytes] = ()
-) -> list[Measured]:
+) -> list[EvaluationSet]:
     """The games in a folder of recordings but those that are `known` from training, by their `games.digest`.
 
     The real game cannot be asked for what other actions would have done.
@@ -112,7 +112,7 @@ def recorded_set(
     """
     env, n = agent.config.env, agent.config.denoiser.context_length
     games = recorded_games(folder, env.name, agent.num_actions, (env.height, env.width, 3), n, known)
-    found = [Measured(GameSet("recorded", games), _moments(agent, games, plan.contexts, seed_of), None)]
+    found = [EvaluationSet(GameSet("recorded", games), _moments(agent, games, plan.contexts, seed_of), None)]
     _require_contexts(agent, found, "record longer games")
     return found
 
@@ -138,7 +138,7 @@ def _moments(agent: Agent, games: tuple[RealGame, ...], count: int, seed_of: See
     return draw_moments(games, agent.config.denoiser.context_length, max(1, count), rng)
 
 
-def _require_contexts(agent: Agent, sets: list[Measured], remedy: str) -> None:
+def _require_contexts(agent: Agent, sets: list[EvaluationSet], remedy: str) -> None:
     n = agent.config.denoiser.context_length
     if not any(contexts_of(game, n) for one in sets for game in one.games.games):
         raise DataError(f"no real game lasts {n} steps, so there is nothing to start a dream from: {remedy}")
