@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from diamond.runs.files import write_json
-from diamond.runs.folder import RunFolder, read_json
+from diamond.runs.folder import EVALUATION, RunFolder, dream_errors_file, read_json
 from diamond.runs.provenance import number
 
 POLICIES = ("trained", "random", "best_constant", "untrained")
@@ -18,7 +18,7 @@ POLICIES = ("trained", "random", "best_constant", "untrained")
 def records(path: Path) -> list[dict[str, Any]]:
     """Everything that a finished run measured."""
     run = RunFolder.open(path)
-    evaluation, fidelity = read_json(path / "evaluation.json"), read_json(path / "fidelity.json")
+    evaluation, dream_errors = read_json(path / EVALUATION), read_json(dream_errors_file(path))
     common = {name: run.facts[name] for name in ("command", "commit", "machine")} | {"seed": run.config.seed}
     # A package that was not run from its checkout does not know its commit: then it is the one checked out here.
     common["commit"] = common["commit"] or head()
@@ -32,12 +32,12 @@ def records(path: Path) -> list[dict[str, Any]]:
         if policy in evaluation:
             score = evaluation[policy]
             rows.append(row(f"{game} return, {policy} policy", score["mean"], score["low"], score["high"], score["n"]))
-    curves = {kind: fidelity[kind] for kind in ("dream", "repeat", "shuffled")}
-    curves |= {f"{kind} minus dream, paired": gain for kind, gain in fidelity["gain"].items()}
+    curves = {kind: dream_errors[kind] for kind in ("dream", "repeat", "shuffled")}
+    curves |= {f"{kind} minus dream, paired": gain for kind, gain in dream_errors["gain"].items()}
     for kind, errors in curves.items():
-        for i, horizon in enumerate(fidelity["horizons"]):
+        for i, (horizon, n) in enumerate(zip(dream_errors["horizons"], dream_errors["num_segments"], strict=True)):
             name = f"{game} error on moved pixels, {horizon} steps ahead, {kind} (grey levels)"
-            rows.append(row(name, errors["mean"][i], errors["low"][i], errors["high"][i], fidelity["num_segments"][i]))
+            rows.append(row(name, errors["mean"][i], errors["low"][i], errors["high"][i], n))
     cost = evaluation["cost"]
     rows.append(row("wall time of training (s)", cost["training_seconds"]))
     rows += [row(f"wall time of {phase} (s)", seconds) for phase, seconds in cost["phase_seconds"].items()]

@@ -255,8 +255,8 @@ def test_short_games_are_compared_as_far_as_they_go(copied: Path, monkeypatch: p
     monkeypatch.setattr(finish_module, "RECORDED_STEPS", 30)
     evaluation = finish(RunFolder.open(copied), lambda text: None)
     assert json.loads((copied / "evaluation.json").read_text(encoding="utf-8")) == evaluation
-    fidelity = json.loads((copied / "fidelity.json").read_text(encoding="utf-8"))
-    assert fidelity["horizons"] == [horizon for horizon in HORIZONS if horizon <= 8]
+    errors = json.loads((copied / "dream-errors.json").read_text(encoding="utf-8"))
+    assert errors["horizons"] == [horizon for horizon in HORIZONS if horizon <= 8]
     assert (copied / "dream.mp4").stat().st_size > 0
     assert "<html" in (copied / "report.html").read_text(encoding="utf-8")
 
@@ -268,7 +268,7 @@ def test_games_too_short_to_compare_are_still_scored(copied: Path, monkeypatch: 
     assert said[-1] == "not compared: no real game lasted 5 steps"
     assert (copied / "evaluation.json").is_file()
     assert (copied / "report.html").is_file()
-    assert not (copied / "fidelity.json").exists()
+    assert not (copied / "dream-errors.json").exists()
 
 
 @pytest.mark.slow
@@ -283,8 +283,8 @@ def test_a_finished_atari_run(finished_run: Path) -> None:
         policy.reset(terminated | truncated)
     assert frames.shape == (2, 16, 16, 3)
     assert diamond.score(agent, 1, seed=0, max_episode_steps=20)[0]["n"] == 1
-    fidelity = json.loads((finished_run / "fidelity.json").read_text(encoding="utf-8"))
-    assert fidelity["horizons"] == list(HORIZONS)
+    errors = json.loads((finished_run / "dream-errors.json").read_text(encoding="utf-8"))
+    assert errors["horizons"] == list(HORIZONS)
 
 
 # How far a dream can be trusted

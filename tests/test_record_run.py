@@ -33,7 +33,7 @@ def test_scores_errors_and_costs_are_recorded(finished_run: Path, records: list[
     evaluation = json.loads((finished_run / "evaluation.json").read_text("utf-8"))
     assert metrics["Breakout return, trained policy"]["value"] == evaluation["trained"]["mean"]
     assert metrics["Breakout return, best_constant policy"]["n"] == evaluation["best_constant"]["n"]
-    fidelity = json.loads((finished_run / "fidelity.json").read_text("utf-8"))
+    errors = json.loads((finished_run / "dream-errors.json").read_text("utf-8"))
     gain = metrics["Breakout error on moved pixels, 5 steps ahead, shuffled minus dream, paired (grey levels)"]
-    assert gain["value"] == fidelity["gain"]["shuffled"]["mean"][1]
+    assert gain["value"] == errors["gain"]["shuffled"]["mean"][1]
     assert {"wall time of training (s)", "peak memory (bytes)"} <= set(metrics)

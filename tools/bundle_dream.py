@@ -11,7 +11,7 @@ from diamond.experience.episodes import EpisodeFolder
 from diamond.play.game.source import BUNDLED
 from diamond.runs import checkpoint
 from diamond.runs.files import write_bytes, write_json
-from diamond.runs.folder import RunFolder, read_json
+from diamond.runs.folder import DREAM_ERRORS, EVALUATION, RunFolder, dream_errors_file, read_json
 
 EPISODES = 12
 LEAST_STEPS = 20
@@ -33,12 +33,12 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     run = RunFolder.open(parser.parse_args().run)
     newest = checkpoint.newest_checkpoint(run.checkpoints)
-    evaluation = read_json(run.path / "evaluation.json")
+    evaluation = read_json(run.path / EVALUATION)
     if newest is None:
         raise SystemExit(f"{run.path} holds no checkpoint")
 
     shutil.rmtree(BUNDLED, ignore_errors=True)
-    for name in ("config.json", "run.json", "evaluation.json"):
+    for name in ("config.json", "run.json", EVALUATION):
         write_bytes(BUNDLED / name, (run.path / name).read_bytes())
     facts = {name: newest.facts[name] for name in ("env_steps", "best_score", "best_epoch")}
     tensors = {"agent": newest.tensors("agent")}
@@ -51,7 +51,7 @@ def main() -> None:
         target.write(number, source.read(index))
     facts = evaluation["trained"] | {"game": run.config.env.name, "command": run.facts["command"]}
     write_bytes(BUNDLED / "README.md", README.format(**facts).encode())
-    write_json(BUNDLED / "fidelity.json", read_json(run.path / "fidelity.json"))
+    write_json(BUNDLED / DREAM_ERRORS, read_json(dream_errors_file(run.path)))
     print(f"{BUNDLED}: {sum(file.stat().st_size for file in BUNDLED.rglob('*') if file.is_file()) / 1e6:.1f} MB")
 
 

@@ -437,15 +437,15 @@ def test_verbs_take_the_newest_run(cli: Cli, run: Path) -> None:
 
 
 def test_fidelity_is_measured_beside_what_training_left(cli: Cli, run: Path) -> None:
-    """The small `fidelity.json` from the end of training stays; a second result takes the place of the first."""
-    (run / "fidelity.json").write_text("{}", encoding="utf-8")
+    """The run's other files stay as they are; a second result replaces the first."""
+    (run / "dream-errors.json").write_text("{}", encoding="utf-8")
     words = ("fidelity", run, "--games", "10", "--contexts", "2", "--seed", "3", "--checkpoint", "2")
     measured = cli(*words)
     assert measured.status == 0, measured.err
     lines = measured.out.splitlines()
     assert lines[0].split() == ["diamond/Catch-v0,", "95", "%", "intervals", "agent", "games", "random", "games"]
     assert lines[-1] == f"report: {run / 'fidelity' / 'report.html'}"
-    assert (run / "fidelity.json").read_text(encoding="utf-8") == "{}"
+    assert (run / "dream-errors.json").read_text(encoding="utf-8") == "{}"
     before = contents(run / "fidelity")
     assert set(before) == {"fidelity.json", "report.html"}
     record = json.loads(before["fidelity.json"])

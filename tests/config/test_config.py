@@ -200,6 +200,10 @@ def test_flat_names_are_those_of_the_command_line() -> None:
     assert flat["seed"] == 0
 
 
+def test_a_table_has_the_flat_names_of_what_it_was_made_from() -> None:
+    assert list(flatten(to_dict(Config()))) == list(flatten(Config()))
+
+
 # Resuming
 
 

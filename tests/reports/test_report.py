@@ -19,9 +19,9 @@ from diamond.reports import build_report
 from diamond.reports.style import DARK, LIGHT, SERIES
 from diamond.reports.video import encode_video, filmstrip_png
 
-PARTS = ("metrics.jsonl", "evaluation.json", "fidelity.json", "dream.mp4", "dream.png")
+PARTS = ("metrics.jsonl", "evaluation.json", "dream-errors.json", "dream.mp4", "dream.png")
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
-VIDEO, FILMSTRIP = encode_video(FRAMES), filmstrip_png({"real": FRAMES}, [0, 2])
+VIDEO, FILMSTRIP = encode_video(FRAMES), filmstrip_png({"real": FRAMES[[0, 2]]}, ["+0", "+2"])
 VOID = {"meta", "img", "br"}
 
 MakeRun = Callable[..., Path]
@@ -44,7 +44,7 @@ def evaluation() -> dict[str, Any]:
     }
 
 
-def fidelity() -> dict[str, Any]:
+def dream_errors() -> dict[str, Any]:
     curves = {name: [k, 2 * k, 4 * k] for name, k in (("dream", 0.01), ("repeat", 0.03), ("shuffled", 0.015))}
     bounds = {
         name: {"mean": mean, "low": [0.9 * y for y in mean], "high": [1.1 * y for y in mean]}
@@ -73,8 +73,8 @@ def metrics() -> list[dict[str, float]]:
                 "time/epoch_seconds": 60.0,
                 "time/denoiser_seconds": 30.0,
                 "time/updates_per_second": 7.5,
-                "memory/peak_bytes": 2.0**30,
-                "disk/episode_bytes": 2048,
+                "memory/peak_bytes": 1e9,
+                "disk/episode_bytes": 2000,
                 "actor_critic/return_mean": 0.1 * epoch,
             }
         )
@@ -100,7 +100,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         contents = {
             "metrics.jsonl": "".join(json.dumps(row) + "\n" for row in metrics()).encode(),
             "evaluation.json": json.dumps(evaluation()).encode(),
-            "fidelity.json": json.dumps(fidelity()).encode(),
+            "dream-errors.json": json.dumps(dream_errors()).encode(),
             "dream.mp4": VIDEO,
             "dream.png": FILMSTRIP,
         }
@@ -169,8 +169,8 @@ def test_a_finished_run_is_told_whole(make_run: MakeRun) -> None:
         "4 min 00 s",
         "2 min 00 s (50\N{NO-BREAK SPACE}%)",
         "7.50 /s",
-        "1 GiB",
-        "2 KiB",
+        "1 GB",
+        "2 kB",
         "denoiser.unet.condition_channels",
     ):
         assert expected.replace("\N{NO-BREAK SPACE}", " ") in page.text.replace("\N{NO-BREAK SPACE}", " "), expected
@@ -236,7 +236,7 @@ def test_any_part_may_be_missing(make_run: MakeRun, parts: tuple[str, ...]) -> N
     kind_words = {
         "metrics.jsonl": "No metrics yet",
         "evaluation.json": "No final scores yet",
-        "fidelity.json": "The dream is compared with held-out real play when training ends",
+        "dream-errors.json": "The dream is compared with held-out real play when training ends",
     }
     for part, words in kind_words.items():
         assert (words in page.text) == (part not in parts)
@@ -249,6 +249,13 @@ def test_in_mid_run_it_tells_the_newest_evaluation(make_run: MakeRun) -> None:
     )
 
 
+def test_the_errors_of_a_run_of_release_0_1_are_found_under_their_old_name(make_run: MakeRun) -> None:
+    run = make_run()
+    page = render(run)
+    (run / "dream-errors.json").rename(run / "fidelity.json")
+    assert render(run) == page
+
+
 def test_a_line_torn_in_mid_write_is_left_out(make_run: MakeRun) -> None:
     run = make_run()
     with (run / "metrics.jsonl").open("a") as file:
@@ -257,7 +264,7 @@ def test_a_line_torn_in_mid_write_is_left_out(make_run: MakeRun) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"null", b"\xff\xfe", b'{"a": ', b"[" * 100_000, b'{"trained": 3}'])
-@pytest.mark.parametrize("part", ["evaluation.json", "fidelity.json", "metrics.jsonl"])
+@pytest.mark.parametrize("part", ["evaluation.json", "dream-errors.json", "metrics.jsonl"])
 def test_a_damaged_part_is_a_missing_part(make_run: MakeRun, part: str, content: bytes) -> None:
     run = make_run(parts=("dream.png",))
     (run / part).write_bytes(content)
@@ -267,7 +274,7 @@ def test_a_damaged_part_is_a_missing_part(make_run: MakeRun, part: str, content:
 @pytest.mark.parametrize("value", [None, "12", True, [], {}, float("nan"), float("inf"), 10**400, -1e308, 1e-320])
 def test_values_of_any_kind_do_no_harm(make_run: MakeRun, value: Any) -> None:
     run = make_run(config={"seed": value, "schedule.epochs": value, "env.game": value})
-    record, errors, rows = evaluation(), fidelity(), metrics()
+    record, errors, rows = evaluation(), dream_errors(), metrics()
     record["trained"] |= {"low": value, "lengths": value, "seed": value, "action_meaning": value}
     record["random"] = record["reference"] = value
     record["untrained"]["returns"] = [value]
@@ -277,7 +284,7 @@ def test_values_of_any_kind_do_no_harm(make_run: MakeRun, value: Any) -> None:
     rows[0] |= {"denoiser/loss": value, "env_steps": value, "odd": value, "time/odd": value}
     rows[1]["epoch"] = value
     (run / "evaluation.json").write_text(json.dumps(record))
-    (run / "fidelity.json").write_text(json.dumps(errors))
+    (run / "dream-errors.json").write_text(json.dumps(errors))
     (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     Page(render(run))
 
@@ -301,7 +308,7 @@ def test_hostile_text_is_shown_and_not_obeyed(make_run: MakeRun, text: str) -> N
     record["reference"] = {text: 5.0, "human": 3.0}
     rows[0] |= {text: 1.0, f"time/{text}": 1.0, f"memory/{text}": 1.0}
     (run / "evaluation.json").write_text(json.dumps(record))
-    (run / "fidelity.json").write_text(json.dumps(fidelity() | {"unit": text}))
+    (run / "dream-errors.json").write_text(json.dumps(dream_errors() | {"unit": text}))
     (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     other = make_run("other")
     for html in (render(run), render(run, other)):
@@ -331,13 +338,13 @@ def test_runs_of_different_games(make_run: MakeRun) -> None:
 
 
 def test_no_claim_without_intervals_apart(make_run: MakeRun) -> None:
-    run, record, errors = make_run(), evaluation(), fidelity()
+    run, record, errors = make_run(), evaluation(), dream_errors()
     record["random"] = summary(11.0)  # 10 to 12 overlaps 11.5 to 13.5
     record["untrained"] = summary(20.0)
     errors["gain"]["repeat"]["low"][1] = -0.001
     errors["gain"]["shuffled"] = dict.fromkeys(("mean", "low", "high"), [-0.001, -0.001, -0.001])
     (run / "evaluation.json").write_text(json.dumps(record))
-    (run / "fidelity.json").write_text(json.dumps(errors))
+    (run / "dream-errors.json").write_text(json.dumps(errors))
     text = Page(render(run)).text
     assert "lies above that of the best constant action, lies below that of the untrained network" in text
     assert "and overlaps that of the random policy" in text
@@ -346,11 +353,11 @@ def test_no_claim_without_intervals_apart(make_run: MakeRun) -> None:
 
 
 def test_a_horizon_at_which_nothing_moved_is_left_open(make_run: MakeRun) -> None:
-    run, errors = make_run(), fidelity()
+    run, errors = make_run(), dream_errors()
     for curve in (errors["dream"], errors["repeat"], errors["shuffled"], *errors["gain"].values()):
         for part in ("mean", "low", "high"):
             curve[part][2] = None
-    (run / "fidelity.json").write_text(json.dumps(errors))
+    (run / "dream-errors.json").write_text(json.dumps(errors))
     page = Page(render(run))
     assert "At every horizon shown, the dream is clearly closer" in page.text
     assert page.text.count("+15") == 1  # in the table, with dashes
@@ -376,7 +383,10 @@ def test_a_folder_that_is_not_a_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "config.json").write_text("{")
-    for folder, words in (("nowhere", "is not a run"), ("empty", "is not a run"), ("broken", "is damaged")):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "config.json").write_text('{"a":' * 5_000 + "1" + "}" * 5_000)
+    kinds = {"nowhere": "is not a run", "empty": "is not a run", "broken": "is damaged", "deep": "is damaged"}
+    for folder, words in kinds.items():
         with pytest.raises(RunError, match=words) as caught:
             build_report([tmp_path / folder], tmp_path / "report.html")
         assert folder in str(caught.value) and "\n" not in str(caught.value)

@@ -50,11 +50,13 @@ def test_intervals_show_as_many_digits_as_they_warrant(
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
+        (0, "0 s"),
         (0.25, "0.2 s"),
         (59, "59 s"),
         (59.7, "60 s"),
         (61, "1 min 01 s"),
         (3599.6, "1 h 00 min"),
+        (12e3, "3 h 20 min"),
         (86400 * 3, "3 days 0 h"),
     ],
 )
@@ -63,7 +65,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "text"), [(10, "10 bytes"), (1536, "1.50 KiB"), (2**30, "1 GiB"), (2**41, "2,048 GiB")]
+    ("size", "text"), [(10, "10 bytes"), (1500, "1.50 kB"), (10**9, "1 GB"), (2 * 10**12, "2,000 GB")]
 )
 def test_sizes(size: float, text: str) -> None:
     assert size_text(size) == text

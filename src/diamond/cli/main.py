@@ -339,13 +339,13 @@ def _print_scores(evaluation: dict[str, Any]) -> None:
 
 
 def _print_cost(cost: dict[str, Any]) -> None:
-    from diamond.runs.progress import duration
+    from diamond.runs.wording import duration_text, size_text
 
     spent = {name.replace("_", " "): seconds for name, seconds in cost["phase_seconds"].items()}
     spent["scoring and report"] = cost["finishing_seconds"]
-    parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in spent.items())
-    print(f"{'time':22} {duration(cost['training_seconds'] + cost['finishing_seconds'])} in all: {parts}")
-    print(f"{'peak memory':22} {cost['peak_memory_bytes'] / 1e9:.1f} GB")
+    parts = ", ".join(f"{name} {duration_text(seconds)}" for name, seconds in spent.items())
+    print(f"{'time':22} {duration_text(cost['training_seconds'] + cost['finishing_seconds'])} in all: {parts}")
+    print(f"{'peak memory':22} {size_text(cost['peak_memory_bytes'])}")
 
 
 def _last_checkpoint(path: Path) -> str:

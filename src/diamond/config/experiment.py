@@ -534,12 +534,16 @@ class Config:
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted field names and their values, for example `denoiser.unet.channels`."""
+    """Dotted field names and their values, for example `denoiser.unet.channels`.
+
+    Args:
+        config: a configuration or the table that its file holds.
+        prefix: stands before each name.
+    """
     flat: dict[str, Any] = {}
-    for item in dataclasses.fields(config):
-        value = getattr(config, item.name)
-        if dataclasses.is_dataclass(value):
-            flat.update(flatten(value, f"{prefix}{item.name}."))
+    for name, value in (config if isinstance(config, dict) else vars(config)).items():
+        if dataclasses.is_dataclass(value) or (isinstance(value, dict) and value):
+            flat.update(flatten(value, f"{prefix}{name}."))
         else:
-            flat[prefix + item.name] = value
+            flat[prefix + name] = value
     return flat

@@ -1,22 +1,32 @@
-"""How sure a score is: means with 95 % intervals, and scores on the human scale.
+"""How sure a figure is: percentile bootstrap intervals (Efron & Tibshirani 1993, chapter 13), and the human scale.
 
-Axes   n values, of games where there are several seeds | seeds of training | points of a curve
+Axes   n values, of games where there are several seeds | seeds of training | points of a curve | g strata | r resamples
+       k figures
 Units  returns are sums of the environment's own rewards over a whole game
 """
 
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float64, Int64
 
 from diamond.evaluation.human_scores import REFERENCE_SCORES, ReferenceScores
 
-RESAMPLES = 10_000
+RESAMPLES, CONFIDENCE = 10_000, 0.95
 _CHUNK = 1 << 22  # resampled values held in memory at once, 32 MiB
 
 
+class Interval(NamedTuple):
+    """A figure, and the ends of its interval; both None if it has none."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
 class Estimate(NamedTuple):
-    """A mean of `n` values and the interval that holds the true mean with the stated confidence."""
+    """A mean of `n` values and its interval, by the names that records have."""
 
     mean: float
     low: float
@@ -25,9 +35,9 @@ class Estimate(NamedTuple):
 
 
 def bootstrap_mean(
-    values: Float[np.ndarray, "n"], rng: np.random.Generator, resamples: int = RESAMPLES, confidence: float = 0.95
+    values: Float[np.ndarray, "n"], rng: np.random.Generator, resamples: int = RESAMPLES, confidence: float = CONFIDENCE
 ) -> Estimate:
-    """The mean with its percentile bootstrap interval (Efron & Tibshirani 1993, chapter 13).
+    """The mean with its percentile bootstrap interval.
 
     Values are drawn with replacement `resamples` times; the interval spans the middle `confidence` of the means. It is
     as random as `rng`: the same values and generator state give the same interval. One value gives an interval of no
@@ -39,14 +49,8 @@ def bootstrap_mean(
     n = len(values)
     if n == 0 or not np.isfinite(values).all():
         raise ValueError(f"a mean needs at least one value and only finite ones, got {values!r}")
-    rows = max(1, _CHUNK // n)
-    means = np.concatenate(
-        [
-            values[rng.integers(n, size=(min(rows, resamples - start), n))].mean(axis=1)
-            for start in range(0, resamples, rows)
-        ]
-    )
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    means = [values[rng.integers(n, size=(rows, n))].mean(axis=1) for rows in _chunks(resamples, n)]
+    low, high = middle(np.concatenate(means), confidence)
     return Estimate(float(values.mean()), float(low), float(high), n)
 
 
@@ -56,7 +60,7 @@ def bootstrap_seeds(
     *,
     same_games: bool,
     resamples: int = RESAMPLES,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
 ) -> Estimate:
     """The mean over training seeds and n games of each; both are resampled.
 
@@ -85,7 +89,7 @@ def bootstrap_seed_curves(
     *,
     same_games: bool,
     resamples: int = RESAMPLES,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
 ) -> list[Estimate]:
     """`bootstrap_seeds` at each point of a curve, with the same resamples at all of them."""
     seeds, n, _ = values.shape
@@ -96,9 +100,43 @@ def bootstrap_seed_curves(
     counts = np.zeros((resamples, seeds * n))
     np.add.at(counts, (np.arange(resamples)[:, None], chosen.reshape(resamples, -1)), 1)
     rows = values.reshape(seeds * n, -1)
-    low, high = np.quantile(counts @ rows / (seeds * n), [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    low, high = middle(counts @ rows / (seeds * n), confidence)
     points = zip(rows.mean(axis=0).tolist(), low.tolist(), high.tolist(), strict=True)
     return [Estimate(mean, lowest, highest, seeds) for mean, lowest, highest in points]
+
+
+def bootstrap_strata(
+    statistic: Callable[[np.ndarray], np.ndarray],
+    values: Float64[np.ndarray, "n"],
+    counts: Int64[np.ndarray, "g"],
+    rng: np.random.Generator,
+    resamples: int,
+) -> list[Interval]:
+    """Figures of all values, each with its interval: values are drawn with replacement within each stratum.
+
+    Args:
+        statistic: from (r, n) values to (r, k) figures.
+        values: stratum by stratum.
+        counts: how many values each stratum has; it keeps that number.
+    """
+    size, first = np.repeat(counts, counts), np.repeat(np.cumsum(counts) - counts, counts)
+    n = len(size)
+    drawn = [
+        statistic(values[first + (rng.random((rows, n)) * size).astype(np.int64)]) for rows in _chunks(resamples, n)
+    ]
+    low, high = middle(np.concatenate(drawn))
+    return [Interval(*map(float, figure)) for figure in zip(statistic(values[None])[0], low, high, strict=True)]
+
+
+def middle(resampled: Float[np.ndarray, "r *k"], confidence: float = CONFIDENCE) -> Float[np.ndarray, "2 *k"]:
+    """The ends of the middle `confidence` of what a figure is under resamples: low, then high."""
+    return np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+
+
+def _chunks(resamples: int, n: int) -> Iterator[int]:
+    """Numbers of resamples of n values that are held in memory at once."""
+    rows = max(1, _CHUNK // n)
+    return (min(rows, resamples - start) for start in range(0, resamples, rows))
 
 
 def reference_scores(game: str) -> ReferenceScores | None:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from diamond.errors import RunError
+from diamond.reports.contents import RunContents, read_contents
 from diamond.reports.dream_sections import dream_errors, videos
 from diamond.reports.page import Html, page, tag
-from diamond.reports.run_folder import RunFolder, read_run
 from diamond.reports.score_sections import header, scores
 from diamond.reports.sections import configuration, cost, curves
 from diamond.runs.files import write_bytes
@@ -21,7 +21,7 @@ __all__ = ["build_report", "render_report"]
 def build_report(run_folders: Sequence[Path], out: Path) -> Path:
     """Write an HTML report of the runs to `out` and return its path.
 
-    Reads `config.json` (needed), and whatever is there of `metrics.jsonl`, `evaluation.json`, `fidelity.json`,
+    Reads `config.json` (needed), and whatever is there of `metrics.jsonl`, `evaluation.json`, `dream-errors.json`,
     `dream.mp4` and `dream.png`; the report says kindly what is not.
 
     Raises:
@@ -30,11 +30,11 @@ def build_report(run_folders: Sequence[Path], out: Path) -> Path:
     """
     if not run_folders:
         raise RunError("a report needs at least one run folder, and no run was given: name one that training wrote")
-    write_bytes(out, render_report([read_run(Path(folder)) for folder in run_folders]).encode("utf-8"))
+    write_bytes(out, render_report([read_contents(Path(folder)) for folder in run_folders]).encode("utf-8"))
     return out
 
 
-def render_report(runs: Sequence[RunFolder]) -> Html:
+def render_report(runs: Sequence[RunContents]) -> Html:
     """The report as HTML."""
     names = listing(list(dict.fromkeys(run.game for run in runs)))
     title = f"{names}: {runs[0].name if len(runs) == 1 else f'{len(runs)} runs'}"

@@ -3,11 +3,11 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from diamond.evaluation.statistics import Interval
 from diamond.reports.charts import DASHED, Series, line_chart
+from diamond.reports.contents import RunContents, numbers
 from diamond.reports.page import Html, figure, legend, missing, section, table, tag
-from diamond.reports.run_folder import RunFolder, numbers
 from diamond.runs.wording import finite, interval_text, listing, number_text
 
 _KINDS = {
@@ -22,7 +22,7 @@ _CLAIMS = {
 _YES, _NO, _OPEN = "yes", "no, it is farther", "they cannot be told apart"
 
 
-def videos(runs: Sequence[RunFolder]) -> Html:
+def videos(runs: Sequence[RunContents]) -> Html:
     """The real game beside the dream, embedded."""
     title = "Real beside dream"
     shown = [_media(run, len(runs) > 1) for run in runs if run.video or run.filmstrip]
@@ -34,7 +34,7 @@ def videos(runs: Sequence[RunFolder]) -> Html:
     return section(title, explanation, tag("div", *shown, class_="grid" if len(runs) > 1 else ""))
 
 
-def dream_errors(runs: Sequence[RunFolder]) -> Html:
+def dream_errors(runs: Sequence[RunContents]) -> Html:
     """How far the dream strays from what really happened, against two yardsticks."""
     title = "How true the dream is"
     measured = [(run, errors) for run in runs if (errors := _read(run)) is not None]
@@ -60,29 +60,21 @@ def dream_errors(runs: Sequence[RunFolder]) -> Html:
     )
 
 
-class _Point(NamedTuple):
-    """A mean error with its interval, if that is known."""
-
-    mean: float
-    low: float | None
-    high: float | None
-
-
 @dataclass(frozen=True)
 class _Errors:
-    """The readable part of a run's `fidelity.json`."""
+    """The readable part of a run's `dream-errors.json`."""
 
     horizons: list[float]
-    curves: dict[str, dict[float, _Point]]
+    curves: dict[str, dict[float, Interval]]
     """By kind and horizon; a horizon may lack where nothing moved."""
-    gains: dict[str, dict[float, _Point]]
+    gains: dict[str, dict[float, Interval]]
     """What the dream saves against the other kinds, on the same segments."""
     unit: str
     segments: str | None
 
 
-def _read(run: RunFolder) -> _Errors | None:
-    record = run.fidelity
+def _read(run: RunContents) -> _Errors | None:
+    record = run.dream_errors
     horizons = numbers(record.get("horizons"))
     curves = {name: curve for name in _KINDS if (curve := _curve(record.get(name), horizons))}
     gain = record.get("gain")
@@ -92,12 +84,12 @@ def _read(run: RunFolder) -> _Errors | None:
     return _Errors(horizons, curves, gains, label, _count(record.get("num_segments"))) if curves else None
 
 
-def _curve(record: object, horizons: list[float]) -> dict[float, _Point]:
+def _curve(record: object, horizons: list[float]) -> dict[float, Interval]:
     if not isinstance(record, dict):
         return {}
     mean, low, high = (_column(record.get(part), len(horizons)) for part in ("mean", "low", "high"))
     return {
-        horizon: _Point(middle, bottom, top)
+        horizon: Interval(middle, bottom, top)
         for horizon, middle, bottom, top in zip(horizons, mean, low, high, strict=True)
         if middle is not None
     }
@@ -122,7 +114,7 @@ def _axis_text(text: str) -> str:
     return "".join(letter if " " <= letter <= "~" else "?" for letter in text[:60])
 
 
-def _chart(run: RunFolder, errors: _Errors, several: bool) -> Html:
+def _chart(run: RunContents, errors: _Errors, several: bool) -> Html:
     series = [
         _series(curve, _KINDS[name][1], DASHED if name == "shuffled" else None) for name, curve in errors.curves.items()
     ]
@@ -141,11 +133,11 @@ def _chart(run: RunFolder, errors: _Errors, several: bool) -> Html:
     return tag("div", picture, None if verdict is None else tag("p", verdict), class_="" if several else "pair")
 
 
-def _series(curve: dict[float, _Point], colour: str, dash: tuple[float, float] | None) -> Series:
+def _series(curve: dict[float, Interval], colour: str, dash: tuple[float, float] | None) -> Series:
     low = [point.low for point in curve.values() if point.low is not None]
     high = [point.high for point in curve.values() if point.high is not None]
     bounded = len(low) == len(high) == len(curve)
-    mean = [point.mean for point in curve.values()]
+    mean = [point.value for point in curve.values()]
     return Series(list(curve), mean, colour, low if bounded else (), high if bounded else (), dash)
 
 
@@ -166,14 +158,14 @@ def _verdict(errors: _Errors) -> str | None:
     return " ".join(first + otherwise) or None
 
 
-def _answer(gain: _Point) -> str:
+def _answer(gain: Interval) -> str:
     if gain.low is None or gain.high is None:
         return _OPEN
     return _YES if gain.low > 0 else _NO if gain.high < 0 else _OPEN
 
 
-def _table(measured: list[tuple[RunFolder, _Errors]], several: bool) -> Html:
-    def cell(curves: dict[str, dict[float, _Point]], name: str, horizon: float) -> str:
+def _table(measured: list[tuple[RunContents, _Errors]], several: bool) -> Html:
+    def cell(curves: dict[str, dict[float, Interval]], name: str, horizon: float) -> str:
         point = curves.get(name, {}).get(horizon)
         return "\N{EN DASH}" if point is None else interval_text(*point)
 
@@ -191,7 +183,7 @@ def _table(measured: list[tuple[RunFolder, _Errors]], several: bool) -> Html:
     return table(["Steps ahead", *labels, *saved], rows, range(1, 1 + len(labels) + len(saved)))
 
 
-def _media(run: RunFolder, several: bool) -> Html:
+def _media(run: RunContents, several: bool) -> Html:
     clip = film = None
     if run.video is not None:
         clip = tag(

@@ -1,16 +1,16 @@
 """The folder of a result: `fidelity.json` with all numbers, `report.html` to look at."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
-from diamond.errors import ConfigError
+from diamond.errors import ConfigError, RunError
 from diamond.evaluation.fidelity.measure import KIND, Result
 from diamond.evaluation.fidelity.plan import Plan
 from diamond.evaluation.fidelity.run import measure_fidelity, run_of
 from diamond.reports.fidelity_page import render
 from diamond.runs.files import write_bytes, write_json
+from diamond.runs.folder import read_json
 
 RECORD, PAGE = "fidelity.json", "report.html"
 
@@ -33,10 +33,9 @@ def require_own(folder: Path) -> None:
 
 def _is_result(folder: Path) -> bool:
     try:
-        found: Any = json.loads((folder / RECORD).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return read_json(folder / RECORD).get("kind") == KIND
+    except RunError:
         return False
-    return isinstance(found, dict) and found.get("kind") == KIND
 
 
 def write_result(folder: Path, result: Result) -> Path:

@@ -20,7 +20,7 @@ from diamond.reports.page import (
     table,
     tag,
 )
-from diamond.reports.video import strip_png
+from diamond.reports.video import filmstrip_png
 from diamond.runs.wording import interval_text, number_text
 
 _COLOURS = {"agent": "c1", "random": "c2", "recorded": "c3"}
@@ -84,7 +84,7 @@ def _header(record: dict[str, Any]) -> Html:
 def _png(film: Film) -> bytes:
     """Real above dreamed, a column a moment."""
     scale = max(1, 96 // film.real.shape[1])
-    return strip_png({"real game": film.real, "dream": film.dream}, [f"+{step}" for step in film.steps], scale)
+    return filmstrip_png({"real game": film.real, "dream": film.dream}, [f"+{step}" for step in film.steps], scale)
 
 
 def _films(films: list[Film]) -> Html:

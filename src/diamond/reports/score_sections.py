@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from diamond.reports.charts import Bar, bar_chart
+from diamond.reports.contents import RunContents, Score
 from diamond.reports.page import Html, details, figure, join, missing, section, table, tag
-from diamond.reports.run_folder import RunFolder, Score
 from diamond.reports.style import SERIES
 from diamond.runs.wording import duration_text, finite, interval_text, listing, number_text
 
@@ -25,7 +25,7 @@ def colour_of(position: int) -> str:
     return SERIES[position % len(SERIES)]
 
 
-def header(runs: Sequence[RunFolder]) -> Html:
+def header(runs: Sequence[RunContents]) -> Html:
     """Title, what was run, and the result in a sentence and in four numbers."""
     games = list(dict.fromkeys(run.game for run in runs))
     if len(runs) == 1:
@@ -42,7 +42,7 @@ def header(runs: Sequence[RunFolder]) -> Html:
     return join(top, _single(runs[0])) if len(runs) == 1 else join(top, _overview(runs))
 
 
-def scores(runs: Sequence[RunFolder]) -> Html:
+def scores(runs: Sequence[RunContents]) -> Html:
     """Bar plots and tables of every policy's score."""
     scored = [(i, run) for i, run in enumerate(runs) if run.scores]
     if not scored:
@@ -66,7 +66,7 @@ def scores(runs: Sequence[RunFolder]) -> Html:
     return section("Scores", note, tag("div", *charts, class_="grid"), details("The numbers", numbers))
 
 
-def _facts(run: RunFolder) -> str:
+def _facts(run: RunContents) -> str:
     facts = [f"seed {run.config['seed']}"] if "seed" in run.config else []
     facts += [f"preset {run.config['preset']}"] if "preset" in run.config else []
     epoch, epochs = run.last("epoch"), finite(run.config.get("schedule.epochs"))
@@ -82,19 +82,19 @@ def _facts(run: RunFolder) -> str:
     return " \N{MIDDLE DOT} ".join(facts)
 
 
-def _trouble(run: RunFolder, count: int) -> Html:
+def _trouble(run: RunContents, count: int) -> Html:
     prefix = f"{run.name}: " if count > 1 else ""
     return missing(prefix + " ".join(run.troubles))
 
 
-def _single(run: RunFolder) -> Html:
+def _single(run: RunContents) -> Html:
     trained = run.scores.get("trained")
     if trained is None:
         return join(tag("p", _score_so_far(run), class_="lead"), _tiles(run))
     return join(tag("p", _verdict(run, trained), class_="lead"), _tiles(run))
 
 
-def _score_so_far(run: RunFolder) -> str:
+def _score_so_far(run: RunContents) -> str:
     mean, games = run.last("evaluation/return_mean"), run.last("evaluation/episodes")
     if mean is None:
         return "The agent has not been evaluated yet."
@@ -104,7 +104,7 @@ def _score_so_far(run: RunFolder) -> str:
     return f"No final scores yet. At epoch {number_text(row['epoch'])} the agent scored {text}{over}."
 
 
-def _verdict(run: RunFolder, trained: Score) -> str:
+def _verdict(run: RunContents, trained: Score) -> str:
     mean = interval_text(trained.mean, trained.low, trained.high)
     text = f"Over {_games(trained.n)}, the agent scores {mean} on average."
     if min(score.n for score in (trained, *(run.scores[name] for name in _BASELINES if name in run.scores))) < _ENOUGH:
@@ -129,7 +129,7 @@ def _relation(ours: Score, theirs: Score) -> str:
     return "above" if low > their_high else "below" if high < their_low else "overlaps"
 
 
-def _tiles(run: RunFolder) -> Html:
+def _tiles(run: RunContents) -> Html:
     trained, tiles = run.scores.get("trained"), []
     if trained is not None:
         tiles.append(_tile("Mean return", trained.mean, trained.low, trained.high, _games(trained.n)))
@@ -141,8 +141,8 @@ def _tiles(run: RunFolder) -> Html:
         baseline = run.scores.get(name)
         if baseline is not None:
             tiles.append(_tile(POLICIES[name], baseline.mean, baseline.low, baseline.high, _games(baseline.n)))
-    if "human" in run.reference and tiles:
-        tiles.append(_tile("Human", run.reference["human"], None, None, "published"))
+    if "human" in run.published and tiles:
+        tiles.append(_tile("Human", run.published["human"], None, None, "published"))
     return tag("dl", *tiles, class_="tiles") if tiles else Html("")
 
 
@@ -157,7 +157,7 @@ def _tile(name: str, mean: float, low: float | None, high: float | None, note: s
     )
 
 
-def _overview(runs: Sequence[RunFolder]) -> Html:
+def _overview(runs: Sequence[RunContents]) -> Html:
     rows = []
     for i, run in enumerate(runs):
         trained, chance = run.scores.get("trained"), run.scores.get("random")
@@ -184,20 +184,20 @@ def _score_text(score: Score | None) -> str:
     return _UNKNOWN if score is None else interval_text(score.mean, score.low, score.high)
 
 
-def _bars(run: RunFolder, colour: str, limits: tuple[float, float]) -> Html:
+def _bars(run: RunContents, colour: str, limits: tuple[float, float]) -> Html:
     bars = [
         Bar(label, colour if name == "trained" else "grey", score.mean, score.low, score.high, score.returns)
         for name, label in POLICIES.items()
         if (score := run.scores.get(name)) is not None
     ]
-    marks = [("human", run.reference["human"])] if _human_fits(run, limits) else []
+    marks = [("human", run.published["human"])] if _human_fits(run, limits) else []
     words = "; ".join(f"{bar.label} {interval_text(bar.mean, bar.low, bar.high)}" for bar in bars)
     return bar_chart(
         bars, "return of a whole game", f"Mean returns with intervals. {words}.", marks=marks, limits=limits
     )
 
 
-def _limits(run: RunFolder, runs: Sequence[RunFolder]) -> tuple[float, float]:
+def _limits(run: RunContents, runs: Sequence[RunContents]) -> tuple[float, float]:
     """One x axis for all runs of a game; it reaches out to the human score unless that would flatten the rest."""
     peers = [peer for peer in runs if peer.game == run.game]
     values = [
@@ -209,7 +209,7 @@ def _limits(run: RunFolder, runs: Sequence[RunFolder]) -> tuple[float, float]:
         if value is not None
     ]
     low, high = min(0.0, *values), max(0.0, *values)
-    human = run.reference.get("human")
+    human = run.published.get("human")
     if human is not None and 2 * low - high <= human <= 2 * high - low:
         low, high = min(low, human), max(high, human)
     if low == high:  # nothing but zeros
@@ -218,21 +218,21 @@ def _limits(run: RunFolder, runs: Sequence[RunFolder]) -> tuple[float, float]:
     return (low - margin if low < 0 else 0.0), (high + margin if high > 0 else 0.0)
 
 
-def _human_fits(run: RunFolder, limits: tuple[float, float]) -> bool:
-    return "human" in run.reference and limits[0] <= run.reference["human"] <= limits[1]
+def _human_fits(run: RunContents, limits: tuple[float, float]) -> bool:
+    return "human" in run.published and limits[0] <= run.published["human"] <= limits[1]
 
 
-def _chart_title(run: RunFolder, runs: Sequence[RunFolder]) -> list[str]:
+def _chart_title(run: RunContents, runs: Sequence[RunContents]) -> list[str]:
     title = f"{run.name} ({run.game})" if len(runs) > 1 else "Return of whole games, by who plays"
-    if "human" not in run.reference or _human_fits(run, _limits(run, runs)):
+    if "human" not in run.published or _human_fits(run, _limits(run, runs)):
         return [title]
     return [
         title,
-        tag("span", f"The published human score, {number_text(run.reference['human'])}, lies beyond the plot."),
+        tag("span", f"The published human score, {number_text(run.published['human'])}, lies beyond the plot."),
     ]
 
 
-def _protocol(run: RunFolder) -> str | None:
+def _protocol(run: RunContents) -> str | None:
     """How the agent's games were played, as far as the record tells."""
     trained = run.scores.get("trained")
     if trained is None:
@@ -246,7 +246,7 @@ def _protocol(run: RunFolder) -> str | None:
     return " ".join(parts) + "."
 
 
-def _score_rows(run: RunFolder, name_run: bool) -> Iterator[list[str]]:
+def _score_rows(run: RunContents, name_run: bool) -> Iterator[list[str]]:
     prefix = f"{run.name}: " if name_run else ""
     for name, label in POLICIES.items():
         score = run.scores.get(name)
@@ -261,7 +261,7 @@ def _score_rows(run: RunFolder, name_run: bool) -> Iterator[list[str]]:
             _UNKNOWN if length is None else number_text(length, 0),
             _UNKNOWN if capped is None else number_text(capped),
         ]
-    for name, value in run.reference.items():
+    for name, value in run.published.items():
         yield [f"{prefix}{name.capitalize()} (published)", number_text(value, 1), *[_UNKNOWN] * 4]
 
 

@@ -5,8 +5,8 @@ import statistics
 from collections.abc import Sequence
 
 from diamond.reports.charts import Series, line_chart
+from diamond.reports.contents import RunContents
 from diamond.reports.page import Html, details, figure, join, legend, missing, section, table, tag
-from diamond.reports.run_folder import RunFolder
 from diamond.reports.score_sections import colour_of
 from diamond.runs.wording import duration_text, number_text, size_text
 
@@ -25,7 +25,7 @@ _COSTS = ("time/", "memory/", "disk/")
 _MOST_FURTHER_CURVES = 60
 
 
-def curves(runs: Sequence[RunFolder]) -> Html:
+def curves(runs: Sequence[RunContents]) -> Html:
     """Learning curves, all runs overlaid; the known ones first, every other metric on demand."""
     title = "Learning curves"
     if not any(run.rows for run in runs):
@@ -42,7 +42,7 @@ def curves(runs: Sequence[RunFolder]) -> Html:
     )
 
 
-def cost(runs: Sequence[RunFolder]) -> Html:
+def cost(runs: Sequence[RunContents]) -> Html:
     """Time, throughput and memory, one column a run."""
     title = "Time, throughput, memory, disk"
     keys = list(dict.fromkeys(key for run in runs for row in run.rows for key in row))
@@ -55,7 +55,7 @@ def cost(runs: Sequence[RunFolder]) -> Html:
     return section(title, table(head, rows, range(1, len(runs) + 1), narrow=True))
 
 
-def configuration(runs: Sequence[RunFolder]) -> Html:
+def configuration(runs: Sequence[RunContents]) -> Html:
     """Every hyper-parameter, collapsed; for several runs, what differs comes first."""
     names = list(dict.fromkeys(name for run in runs for name in run.config))
     rows = [[tag("code", name), *(_plain(run.config.get(name, "\N{EN DASH}")) for run in runs)] for name in names]
@@ -68,7 +68,7 @@ def configuration(runs: Sequence[RunFolder]) -> Html:
     )
 
 
-def _curve(runs: Sequence[RunFolder], title: str, key: str, x: tuple[str, str], y_label: str) -> Html | None:
+def _curve(runs: Sequence[RunContents], title: str, key: str, x: tuple[str, str], y_label: str) -> Html | None:
     """A chart of one metric; a key `a/b` stands for `a/b_mean` with `a/b_low` and `a/b_high` where those exist."""
     series = []
     for i, run in enumerate(runs):
@@ -97,20 +97,20 @@ def _curve(runs: Sequence[RunFolder], title: str, key: str, x: tuple[str, str], 
     return figure(chart, title)
 
 
-def _random_level(runs: Sequence[RunFolder]) -> list[tuple[str, float]]:
+def _random_level(runs: Sequence[RunContents]) -> list[tuple[str, float]]:
     if len({run.game for run in runs}) > 1:
         return []
     measured = [run.scores["random"].mean for run in runs if "random" in run.scores]
     return [("random policy", statistics.fmean(measured))] if measured else []
 
 
-def _further_keys(runs: Sequence[RunFolder]) -> list[str]:
+def _further_keys(runs: Sequence[RunContents]) -> list[str]:
     shown = {key for _, key, _, _ in _CURVES} | {f"evaluation/return_{part}" for part in ("mean", "low", "high")}
     keys = {key for run in runs for row in run.rows for key in row} - shown - {"epoch", "env_steps"}
     return sorted(key for key in keys if not key.startswith(_COSTS))[:_MOST_FURTHER_CURVES]
 
 
-def _run_legend(runs: Sequence[RunFolder]) -> Html | None:
+def _run_legend(runs: Sequence[RunContents]) -> Html | None:
     return legend([(colour_of(i), run.name) for i, run in enumerate(runs)]) if len(runs) > 1 else None
 
 
@@ -126,7 +126,7 @@ def _cost_name(key: str) -> str:
     return "Time of all epochs" if key == "time/epoch_seconds" else f"Time: {words}"
 
 
-def _cost_value(key: str, run: RunFolder) -> str:
+def _cost_value(key: str, run: RunContents) -> str:
     values = [row[key] for row in run.rows if key in row]
     if not values:
         return "\N{EN DASH}"

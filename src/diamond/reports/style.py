@@ -79,8 +79,7 @@ svg.chart text{font-family:inherit!important;font-variant-numeric:tabular-nums}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.3rem;font-size:.88rem;color:var(--soft);max-width:none}
 .legend i,td i,th i{display:inline-block;width:.75em;height:.75em;border-radius:.2em;margin-right:.45em;
   vertical-align:-.04em}
-video,img{display:block;max-width:100%;border-radius:.5rem;image-rendering:pixelated}
-.grid img{image-rendering:auto}
+video,img{display:block;max-width:100%;border-radius:.5rem}
 video{width:min(100%,40rem);background:#18191e}
 .scroll{overflow-x:auto;margin:1rem 0}
 table{border-collapse:collapse;width:100%;font-size:.88rem;font-variant-numeric:tabular-nums}

@@ -5,18 +5,15 @@ Units  frames are uint8 in 0..255
 """
 
 import io
-import struct
 import tempfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import av
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
-from diamond.reports.pixel_font import HEIGHT, text_mask
 from diamond.runs.files import write_bytes
 
 Frames = UInt8[np.ndarray, "_ h w 3"]
@@ -24,7 +21,9 @@ FRAMES_PER_SECOND = 15
 
 _BAR = (24, 26, 30)
 _BAR_INK = (236, 236, 232)
-_STRIP_INK = (128, 128, 128, 255)  # reads on white and on black
+_STRIP_INK = (128, 128, 128)  # reads on white and on black
+_SMALLEST_TEXT, _LARGEST_TEXT = 10, 32
+"""Sizes of text in pixels, from the line's top to its bottom."""
 
 
 def enlarge(frames: UInt8[np.ndarray, "*t h w c"], scale: int) -> UInt8[np.ndarray, "*t h2 w2 c"]:
@@ -89,78 +88,70 @@ def side_by_side(
 ) -> UInt8[np.ndarray, "_ h2 w2 3"]:
     """Real frames beside imagined ones, enlarged `scale` times, under a dark bar with captions.
 
-    `gap` is the dark space between them in unenlarged pixels. The longer of the two is cut to the shorter one's length.
+    `gap` is the dark space between them in unenlarged pixels. The longer of the two is cut to the shorter one's length,
+    and a caption to the width of its picture.
     """
     length = min(len(real), len(dream))
-    room = min(real.shape[2], dream.shape[2]) * scale
-    longest = max(text_mask(caption).shape[1] for caption in captions)
-    size = max(1, min(scale // 2, room // (longest + 4)))  # of a caption's pixels: no wider than the picture below
-    margin = 2 * size
-    bar_height = HEIGHT * size + 2 * margin
     pictures = [enlarge(frames[:length], scale) for frames in (real, dream)]
     _, height, width, _ = pictures[0].shape
+    font = _font(width // 14)
+    bar_height = _line_height(font)
     second = width + gap * scale
     canvas = np.empty((length, bar_height + height, second + pictures[1].shape[2], 3), dtype=np.uint8)
     canvas[:] = _BAR
     for picture, caption, left in zip(pictures, captions, (0, second), strict=True):
-        canvas[:, bar_height:, left : left + picture.shape[2]] = picture
-        mask = text_mask(caption, size)[:, : picture.shape[2] - margin].astype(bool)
-        canvas[:, margin : margin + mask.shape[0], left + margin : left + margin + mask.shape[1]][:, mask] = _BAR_INK
+        right = left + picture.shape[2]
+        canvas[:, bar_height:, left:right] = picture
+        title = Image.new("RGB", (picture.shape[2], bar_height), _BAR)
+        _write(title, caption, 0, bar_height // 4, font, _BAR_INK)
+        canvas[:, :bar_height, left:right] = np.asarray(title)
     return canvas
 
 
-def filmstrip_png(rows: Mapping[str, Frames], steps: Sequence[int], scale: int = 2, gap: int = 2) -> bytes:
-    """A PNG of some moments of several equally sized clips: one row a clip, one column a step, transparent between.
+def filmstrip_png(rows: Mapping[str, Frames], labels: Sequence[str], scale: int = 2, gap: int = 2) -> bytes:
+    """A PNG of some frames of several equally sized clips: one row a clip, one column a label, transparent between.
 
-    The rows' names stand above them, the steps below the last one as `+5` (steps ahead of frame 0).
-
-    Raises:
-        ValueError: there is no clip or no step.
-    """
-    chosen = {name: frames[list(steps)] for name, frames in rows.items()}
-    return strip_png(chosen, [f"+{step}" for step in steps], scale, gap)
-
-
-def strip_png(rows: Mapping[str, Frames], labels: Sequence[str], scale: int = 2, gap: int = 2) -> bytes:
-    """As `filmstrip_png`, of frames that are chosen already, with a label below each column.
+    The rows' names stand above them, the labels below the last one. Text that does not fit is cut.
 
     Raises:
-        ValueError: there is no clip or no frame.
+        ValueError: there is no clip or no label, or a clip has another number of frames than there are labels.
     """
-    if not rows or not labels:
-        raise ValueError("a filmstrip needs at least one clip and one step")
+    if not rows or not labels or {len(frames) for frames in rows.values()} != {len(labels)}:
+        raise ValueError("a filmstrip needs at least one clip and a frame of each clip for each label")
     clips = {name: enlarge(frames, scale) for name, frames in rows.items()}
     _, height, width, _ = next(iter(clips.values())).shape
-    size, space = max(1, scale * 2 // 3), gap * scale
-    line = HEIGHT * size + 2 * space  # a line of text and the air around it
-    strip = np.zeros((len(clips) * (line + height) + line, len(labels) * (width + space) - space, 4), dtype=np.uint8)
+    font, space = _font(width // 4), gap * scale
+    line = _line_height(font)
+    size = (len(labels) * (width + space) - space, len(clips) * (line + height) + line)
+    # of the ink's colour, so that the soft edges of letters do not turn dark
+    strip = Image.new("RGBA", size, (*_STRIP_INK, 0))
     for row, (name, clip) in enumerate(clips.items()):
         top = row * (line + height)
-        _write(strip, name, top + space, 0, size)
+        _write(strip, name, top, 0, font, _STRIP_INK)
         for column, frame in enumerate(clip):
-            left = column * (width + space)
-            strip[top + line : top + line + height, left : left + width, :3] = frame
-            strip[top + line : top + line + height, left : left + width, 3] = 255
+            strip.paste(Image.fromarray(frame), (column * (width + space), top + line))
     for column, label in enumerate(labels):
-        _write(strip, label, strip.shape[0] - line + space, column * (width + space), size)
-    return encode_png(strip)
+        _write(strip, label, size[1] - line, column * (width + space), font, _STRIP_INK)
+    file = io.BytesIO()
+    strip.save(file, "PNG")
+    return file.getvalue()
 
 
-def _write(canvas: UInt8[np.ndarray, "h w 4"], text: str, top: int, left: int, size: int) -> None:
-    mask = text_mask(text, size)[:, : canvas.shape[1] - left].astype(bool)
-    canvas[top : top + mask.shape[0], left : left + mask.shape[1]][mask] = _STRIP_INK
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """Pillow's own font, which needs no file, at a size that can be read."""
+    font = ImageFont.load_default(min(max(size, _SMALLEST_TEXT), _LARGEST_TEXT))
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    return font
 
 
-def encode_png(image: UInt8[np.ndarray, "h w c"]) -> bytes:
-    """An image of 3 (RGB) or 4 (RGBA) channels as a PNG file's bytes (ISO/IEC 15948)."""
-    height, width, channels = image.shape
-    colour_type = {3: 2, 4: 6}[channels]
-    header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
-    unfiltered = np.zeros((height, 1), dtype=np.uint8)  # each row starts with the number of its filter: 0, none
-    rows = np.concatenate((unfiltered, image.reshape(height, width * channels)), axis=1)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, content) for kind, content in chunks)
+def _line_height(font: ImageFont.FreeTypeFont) -> int:
+    """A line of text and the air around it."""
+    return sum(font.getmetrics()) * 5 // 4
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+def _write(
+    picture: Image.Image, text: str, top: int, left: int, font: ImageFont.FreeTypeFont, ink: tuple[int, int, int]
+) -> None:
+    """Write into the line that begins at `top`."""
+    middle = top + _line_height(font) / 2
+    ImageDraw.Draw(picture).text((left, middle), text, ink, font, anchor="lm")

@@ -3,7 +3,7 @@
 config.json     hyper-parameters           run.json      versions, machine, command, commit, number of actions
 metrics.jsonl   one flat row an epoch      tensorboard/  the same for TensorBoard
 checkpoints/    see `checkpoint`           episodes/     real experience, uint8
-evaluation.json, fidelity.json, dream.mp4, report.html   written at the end
+evaluation.json, dream-errors.json, dream.mp4, dream.png, report.html   written at the end
 """
 
 import json
@@ -24,6 +24,9 @@ from diamond.version import __version__
 
 FORMAT_VERSION = 1
 """Version of the run folder that this release writes and the newest that it reads."""
+EVALUATION, DREAM_ERRORS = "evaluation.json", "dream-errors.json"
+"""The final scores, and the dream's errors by horizon."""
+VIDEO, FILMSTRIP, REPORT = "dream.mp4", "dream.png", "report.html"
 RUNS = Path("runs")
 """Where runs are made unless a folder is named."""
 
@@ -186,6 +189,12 @@ def newest_run(usable: bool = False) -> Path:
     return runs[-1]
 
 
+def dream_errors_file(run: Path) -> Path:
+    """The file of the dream's errors in a run's folder; release 0.1 called it `fidelity.json`."""
+    old = run / "fidelity.json"
+    return old if old.is_file() and not (run / DREAM_ERRORS).is_file() else run / DREAM_ERRORS
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file.
 
@@ -194,7 +203,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path} cannot be read ({error}): restore it from a copy") from error
     if not isinstance(value, dict):
         raise RunError(f"{path} does not hold a JSON object: restore it from a copy")

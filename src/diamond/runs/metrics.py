@@ -16,6 +16,7 @@ from torch import Tensor
 
 from diamond.config import Config, to_dict
 from diamond.runs.files import cannot_write, write_bytes
+from diamond.runs.wording import finite
 
 Row = dict[str, float | int]
 PHASE_SECONDS = re.compile(r"time/(?!epoch_)\w+_seconds")
@@ -97,16 +98,19 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> list[Row]:
-    """All complete rows; a torn last line, left by a kill, is ignored."""
+    """All complete rows; a torn line, left by a kill, is ignored."""
     if not path.is_file():
         return []
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows
+    return [row for line in path.read_bytes().splitlines() if (row := parse_row(line)) is not None]
+
+
+def parse_row(line: bytes) -> Row | None:
+    """The row in one line of `metrics.jsonl`; None when the line is torn or names no epoch."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) and finite(row.get("epoch")) is not None else None
 
 
 def phase_seconds(rows: Sequence[Row]) -> dict[str, float]:

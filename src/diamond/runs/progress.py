@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from diamond.runs.metrics import Row
+from diamond.runs.wording import duration_text, size_text
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_REFRESHES = 0.5
@@ -75,7 +76,7 @@ class Progress:
             self.message(what)
         elif now - self._last_shown >= (SECONDS_BETWEEN_REFRESHES if self._terminal else SECONDS_BETWEEN_LINES):
             rate = done / max(now - self._begun, 1e-9)
-            left = duration((wanted - done) / rate)
+            left = duration_text((wanted - done) / rate)
             self._show(f"{what}: {done:,} of {wanted:,} | {rate:,.1f}/s | {left} left")
 
     def epoch(self, row: Row, disk_bytes: int) -> None:
@@ -108,8 +109,8 @@ class Progress:
             parts.append(f"{rate * work.imagined_frames:,.0f} imagined frames/s")
         left = self.seconds_left()
         parts += [self._note] if self._note else []
-        parts += [f"{self._disk_bytes / 1e6:.0f} MB on disk"] if self._disk_bytes else []
-        known = f"{duration(self._seconds_left_of_known_phases())} left"
+        parts += [f"{size_text(self._disk_bytes)} on disk"] if self._disk_bytes else []
+        known = f"{duration_text(self._seconds_left_of_known_phases())} left"
         parts.append(known if left is not None else f"more than {known}: not every phase has run yet")
         return " | ".join(parts)
 
@@ -121,14 +122,6 @@ class Progress:
             print(f"\r\033[K{line}", end="", file=self._stream, flush=True)
         else:
             print(line, file=self._stream, flush=True)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: `42 s`, `7 min`, `3 h 20 min`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def size(folder: Path) -> int:

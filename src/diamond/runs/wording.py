@@ -48,7 +48,7 @@ def interval_text(mean: Number, low: Number | None, high: Number | None) -> str:
 def duration_text(seconds: Number) -> str:
     """A duration in its two largest units."""
     if seconds < 60:
-        return f"{number_text(seconds, 1 if seconds < 10 else 0)} s"
+        return f"{number_text(seconds, 1 if 0 < seconds < 10 else 0)} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
@@ -60,12 +60,12 @@ def duration_text(seconds: Number) -> str:
 
 
 def size_text(size: Number) -> str:
-    """Bytes in the largest binary unit that keeps the number above one."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if abs(size) < 1024:
+    """Bytes in the largest decimal unit that keeps the number above one."""
+    for unit in ("bytes", "kB", "MB"):
+        if abs(size) < 1000:
             return f"{number_text(size)} {unit}"
-        size /= 1024
-    return f"{number_text(size)} GiB"
+        size /= 1000
+    return f"{number_text(size)} GB"
 
 
 def tick_text(value: Number) -> str:

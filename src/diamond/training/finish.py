@@ -18,7 +18,7 @@ from diamond.evaluation.scores import score
 from diamond.imagination.world import WorldModel
 from diamond.loading import load
 from diamond.runs.files import write_bytes, write_json
-from diamond.runs.folder import RunFolder
+from diamond.runs.folder import DREAM_ERRORS, EVALUATION, FILMSTRIP, REPORT, VIDEO, RunFolder
 from diamond.runs.metrics import peak_memory, phase_seconds, read_metrics
 from diamond.runs.streams import derive_seed
 
@@ -64,8 +64,8 @@ def finish(run: RunFolder, progress: Callable[[str], None], device: str = "auto"
         "finishing_seconds": time.monotonic() - started,
         "peak_memory_bytes": peak_memory(),
     }
-    write_json(run.path / "evaluation.json", evaluation)
-    build_report([run.path], run.path / "report.html")
+    write_json(run.path / EVALUATION, evaluation)
+    build_report([run.path], run.path / REPORT)
     return evaluation
 
 
@@ -88,11 +88,12 @@ def _compare_dream(run: RunFolder, agent: Agent, progress: Callable[[str], None]
     else:
         progress(f"not compared: no real game lasted {n + 1} steps")
         return
-    write_json(run.path / "fidelity.json", dream_errors(world, held_out, n, seed, agent.device, horizons))
+    write_json(run.path / DREAM_ERRORS, dream_errors(world, held_out, n, seed, agent.device, horizons))
     real, dreamed = real_beside_dream(agent, recordings[0], VIDEO_STEPS, seed)
     scale = max(1, 256 // config.env.height)
-    write_video(run.path / "dream.mp4", side_by_side(real, dreamed, scale=scale), FRAMES_PER_SECOND)
+    write_video(run.path / VIDEO, side_by_side(real, dreamed, scale=scale), FRAMES_PER_SECOND)
     steps = [step for step in (1, 2, 3, 5, 10, 15, 20, 30, 50) if step < len(real)]
     if steps:
-        strip = filmstrip_png({"real game": real, "dream": dreamed}, steps, scale=max(1, 96 // config.env.height))
-        write_bytes(run.path / "dream.png", strip)
+        rows, labels = {"real game": real[steps], "dream": dreamed[steps]}, [f"+{step}" for step in steps]
+        strip = filmstrip_png(rows, labels, scale=max(1, 96 // config.env.height))
+        write_bytes(run.path / FILMSTRIP, strip)

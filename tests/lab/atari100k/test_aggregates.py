@@ -22,7 +22,7 @@ from diamond.lab.atari100k.aggregates import (
     performance_profile,
     probability_of_improvement,
 )
-from diamond.lab.atari100k.published import GAMES, published
+from diamond.lab.atari100k.methods import GAMES, published_methods
 
 RLIABLE = json.loads((Path(__file__).parents[2] / "fixtures/rliable.json").read_text(encoding="utf-8"))
 TAUS = np.array(RLIABLE["taus"])
@@ -47,7 +47,7 @@ def alone(statistic: Callable[[np.ndarray], np.ndarray], *runs: float) -> float:
 
 
 def normalised(name: str) -> list[np.ndarray]:
-    (method,) = published([name])
+    (method,) = published_methods([name])
     return method.normalised_runs(GAMES)
 
 
@@ -167,7 +167,7 @@ def test_the_interval_of_a_mean_is_the_normal_one() -> None:
 def test_more_runs_than_fit_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = normalised("IRIS")
     at_once = aggregate(runs, rng(), 40)
-    monkeypatch.setattr("diamond.lab.atari100k.aggregates._CHUNK", 130 * 7)
+    monkeypatch.setattr("diamond.evaluation.statistics._CHUNK", 130 * 7)
     assert aggregate(runs, rng(), 40) == at_once
 
 

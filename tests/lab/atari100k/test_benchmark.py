@@ -14,11 +14,11 @@ from diamond.cli.arguments import parse
 from diamond.cli.main import main
 from diamond.cli.options import Train
 from diamond.errors import ConfigError
-from diamond.lab.atari100k import compare, plan, published
+from diamond.lab.atari100k import compare, plan, published_methods
 from diamond.lab.atari100k.comparison import Comparison
 from diamond.lab.atari100k.markdown import markdown
+from diamond.lab.atari100k.methods import GAMES, Method
 from diamond.lab.atari100k.page import render
-from diamond.lab.atari100k.published import GAMES, Method
 
 FEW = ("DIAMOND", "IRIS", "BBF", "Simulus (rerun)")
 
@@ -49,7 +49,7 @@ def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 
 def own(num_games: int = 26, name: str = "mine") -> Method:
     """Runs as good as humans."""
-    (human,) = published(["DIAMOND"])
+    (human,) = published_methods(["DIAMOND"])
     runs = {game: tuple(human.runs[game][:3]) for game in GAMES[:num_games]}
     return Method(name, "own runs", "runs/a", runs=runs, means={game: sum(all_) / 3 for game, all_ in runs.items()})
 

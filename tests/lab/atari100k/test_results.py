@@ -12,7 +12,7 @@ from diamond.config import to_dict
 from diamond.config.presets import atari100k
 from diamond.errors import ConfigError, DiamondError, ResultsError
 from diamond.lab.atari100k import read_results
-from diamond.lab.atari100k.published import Method
+from diamond.lab.atari100k.methods import Method
 
 HUNDRED = [1.0, 3.0] * 50
 PROTOCOL = {"mode": "sampled", "temperature": 1.0, "epsilon": 0.0, "max_episode_steps": 27_000}

@@ -1,15 +1,16 @@
 """The page in a real browser: what players see and do, and that it asks nothing of anybody else."""
 
+import io
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from playing import Served, serving
 from tabs import Tab, chromium
 
 from diamond.play.server.server import Limits
-from diamond.reports.video import encode_png
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -222,8 +223,9 @@ def test_a_picture_of_the_players_own_begins_a_dream(open_tab: Open) -> None:
     tab = open_tab()
     tab.pause()
     tab["#settings > summary"].click()
-    picture = encode_png(np.full((48, 64, 3), (255, 0, 51), np.uint8))
-    tab["#start-image"].set_input_files({"name": "own.png", "mimeType": "image/png", "buffer": picture})
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48), (255, 0, 51)).save(file, "PNG")
+    tab["#start-image"].set_input_files({"name": "own.png", "mimeType": "image/png", "buffer": file.getvalue()})
     tab.until(lambda: (tab.pixels() == (255, 0, 51, 255)).all())
     tab.step()
     assert (tab.pixels() != (255, 0, 51, 255)).any()

@@ -26,7 +26,7 @@ from diamond.imagination.open_loop import Predict, predictor
 from diamond.imagination.world import WorldModel
 
 KIND = "diamond fidelity"
-"""What the record calls itself: a run folder's own `fidelity.json`, from the end of training, is something else."""
+"""What the record calls itself."""
 FORMAT_VERSION = 1
 REWARDS, ENDS = ("-1", "0", "+1"), ("goes on", "ends")
 FILM_COLUMNS = 7

@@ -5,8 +5,8 @@ What the figures mean: Agarwal et al. 2021, "Deep reinforcement learning at the 
 """
 
 from diamond.lab.atari100k.comparison import Comparison, compare
+from diamond.lab.atari100k.methods import Method, published_methods
 from diamond.lab.atari100k.plan import plan
-from diamond.lab.atari100k.published import Method, published
 from diamond.lab.atari100k.results import read_results
 
-__all__ = ["Comparison", "Method", "compare", "plan", "published", "read_results"]
+__all__ = ["Comparison", "Method", "compare", "plan", "published_methods", "read_results"]

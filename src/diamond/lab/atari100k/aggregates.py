@@ -7,28 +7,19 @@ Axes   n runs of all games, game by game | g games | r resamples | k figures | t
 Units  scores are human-normalised: 0 plays like the random policy, 1 like a human
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Float64, Int64
 
+from diamond.evaluation.statistics import Interval, bootstrap_strata, middle
+
 RESAMPLES = 2_000
 """Enough for ends of intervals that repeat within about a twentieth of their width; rliable's profiles use as many."""
-CONFIDENCE = 0.95
 FIGURES = ("mean", "median", "iqm", "optimality_gap")
-_CHUNK = 1 << 22  # resampled values held in memory at once, 32 MiB
 
 Runs = Sequence[np.ndarray]
 """Scores of each game's runs."""
-
-
-class Interval(NamedTuple):
-    """A figure, and the middle 95 % of what it would be under resampled runs; both None where it has no interval."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
 
 
 def interquartile_mean(scores: Float[np.ndarray, "r n"]) -> Float[np.ndarray, "r"]:
@@ -61,7 +52,7 @@ def aggregate(runs: Runs, rng: np.random.Generator, resamples: int = RESAMPLES) 
         ValueError: there is no game, a game without a run, or a score that is not finite.
     """
     scores, counts = _flat(runs)
-    intervals = _intervals(lambda drawn: figures(drawn, counts), scores, counts, rng, resamples)
+    intervals = bootstrap_strata(lambda drawn: figures(drawn, counts), scores, counts, rng, resamples)
     return dict(zip(FIGURES, intervals, strict=True))
 
 
@@ -84,7 +75,7 @@ def performance_profile(
 
     # A run counts for the first so many thresholds: resampling these numbers spares comparing all runs with each one.
     exceeded = np.searchsorted(thresholds, scores, side="left").astype(np.float64)
-    return _intervals(shares, exceeded, counts, rng, resamples)
+    return bootstrap_strata(shares, exceeded, counts, rng, resamples)
 
 
 def probability_of_improvement(
@@ -105,11 +96,8 @@ def probability_of_improvement(
         times_x = rng.multinomial(len(x), np.full(len(x), 1 / len(x)), size=resamples)
         times_y = rng.multinomial(len(y), np.full(len(y), 1 / len(y)), size=resamples)
         drawn += ((times_x.astype(np.float64) @ wins) * times_y).sum(axis=1) / (wins.size * len(ours))
-    low, high = np.quantile(drawn, _ENDS)
+    low, high = middle(drawn)
     return Interval(float(value), float(low), float(high))
-
-
-_ENDS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 
 
 def _flat(runs: Runs) -> tuple[Float64[np.ndarray, "n"], Int64[np.ndarray, "g"]]:
@@ -120,28 +108,3 @@ def _flat(runs: Runs) -> tuple[Float64[np.ndarray, "n"], Int64[np.ndarray, "g"]]
     if not np.isfinite(scores).all():
         raise ValueError("scores must be finite")
     return scores, counts
-
-
-def _intervals(
-    statistic: Callable[[np.ndarray], np.ndarray],
-    values: Float64[np.ndarray, "n"],
-    counts: Int64[np.ndarray, "g"],
-    rng: np.random.Generator,
-    resamples: int,
-) -> list[Interval]:
-    """A statistic of all runs, and its percentiles under runs drawn with replacement within each game."""
-    drawn = np.concatenate([statistic(values[chosen]) for chosen in _resample(counts, rng, resamples)])
-    low, high = np.quantile(drawn, _ENDS, axis=0)
-    return [Interval(*map(float, figure)) for figure in zip(statistic(values[None])[0], low, high, strict=True)]
-
-
-def _resample(
-    counts: Int64[np.ndarray, "g"], rng: np.random.Generator, resamples: int
-) -> Iterator[Int64[np.ndarray, "r n"]]:
-    """Places of runs drawn with replacement, every game keeping its number of runs."""
-    size = np.repeat(counts, counts)
-    first = np.repeat(np.cumsum(counts) - counts, counts)
-    rows = max(1, _CHUNK // len(size))
-    for start in range(0, resamples, rows):
-        drawn = rng.random((min(rows, resamples - start), len(size))) * size
-        yield first + drawn.astype(np.int64)

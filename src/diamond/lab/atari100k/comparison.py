@@ -9,15 +9,9 @@ import numpy as np
 
 from diamond.errors import ConfigError
 from diamond.evaluation.human_scores import REFERENCE_SCORES
-from diamond.lab.atari100k.aggregates import (
-    CONFIDENCE,
-    RESAMPLES,
-    Interval,
-    aggregate,
-    performance_profile,
-    probability_of_improvement,
-)
-from diamond.lab.atari100k.published import GAMES, Method, published, require_games
+from diamond.evaluation.statistics import CONFIDENCE, Interval
+from diamond.lab.atari100k.aggregates import RESAMPLES, aggregate, performance_profile, probability_of_improvement
+from diamond.lab.atari100k.methods import GAMES, Method, published_methods, require_games
 from diamond.version import __version__
 
 THRESHOLDS = np.linspace(0, 8, 161)
@@ -117,7 +111,7 @@ def compare(
         raise ConfigError(f"--resamples is {resamples}: the ends of an interval need at least 100")
     if seed < 0:
         raise ConfigError(f"--seed is {seed}: choose 0 or a positive number")
-    methods = published(names)
+    methods = published_methods(names)
     focus = own or next((method for method in methods if method.name == BASELINE), methods[0])
     shown = [*methods] if own is None else [own, *methods]
     comparison = Comparison(chosen, _sets(chosen), focus.name, resamples, seed)
@@ -128,7 +122,7 @@ def compare(
 
 def _sets(games: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     """The split is by one published method, whatever else is shown, so that tables can be compared."""
-    (baseline,) = published([BASELINE])
+    (baseline,) = published_methods([BASELINE])
     normalised = baseline.normalised_means(games)
     above = tuple(game for game in games if normalised[game] > 1)
     return {"all": games, "above": above, "below": tuple(game for game in games if game not in above)}

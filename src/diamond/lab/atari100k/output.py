@@ -6,8 +6,8 @@ from pathlib import Path
 from diamond.errors import ConfigError
 from diamond.lab.atari100k.comparison import compare
 from diamond.lab.atari100k.markdown import markdown
+from diamond.lab.atari100k.methods import require_games
 from diamond.lab.atari100k.plan import plan
-from diamond.lab.atari100k.published import require_games
 from diamond.lab.atari100k.results import read_results
 from diamond.runs.files import json_text
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from diamond.lab.atari100k.aggregates import Interval
+from diamond.evaluation.statistics import Interval
 from diamond.lab.atari100k.comparison import BASELINE, THRESHOLDS, Comparison, Row
 from diamond.lab.atari100k.tables import (
     UNKNOWN,
@@ -111,15 +111,15 @@ def _figures(comparison: Comparison) -> Html:
     )
 
 
-def _interval_figure(comparison: Comparison, measure: str, part: str, name: str, scope: str) -> Html | None:
+def _interval_figure(comparison: Comparison, figure_name: str, part: str, name: str, scope: str) -> Html | None:
     rows = [
         (row, interval)
         for row in comparison.rows
-        if part in row.profiles and (interval := getattr(row.aggregates[part], measure)) is not None
+        if part in row.profiles and (interval := getattr(row.aggregates[part], figure_name)) is not None
     ]
     if not rows:
         return None
-    rows.sort(key=lambda pair: pair[1].value, reverse=measure != "optimality_gap")
+    rows.sort(key=lambda pair: pair[1].value, reverse=figure_name != "optimality_gap")
     bars = [_bar(row, interval, comparison) for row, interval in rows]
     words = "; ".join(f"{bar.label} {bar.mean:.3f}" for bar in bars)
     chart = interval_chart(bars, "human-normalised score", f"{name}, {scope}: {words}.")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from diamond.config.presets import atari100k
-from diamond.lab.atari100k.published import require_games
+from diamond.lab.atari100k.methods import require_games
 from diamond.version import __version__
 
 SEEDS = 5

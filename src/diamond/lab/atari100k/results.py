@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from diamond.config.presets import atari100k
-from diamond.errors import ConfigError, ResultsError
-from diamond.lab.atari100k.published import GAMES, Method, published
+from diamond.errors import ConfigError, ResultsError, RunError
+from diamond.lab.atari100k.methods import GAMES, Method, published_methods
+from diamond.runs.folder import EVALUATION, read_json
 from diamond.runs.wording import finite, listing, number_text
 
 _LEAST_GAMES, _LEAST_SEEDS, _SEEDS = 2, 2, 5
@@ -44,7 +45,7 @@ def read_results(paths: Sequence[Path], name: str, games: Sequence[str] = GAMES)
             2 games, or a game with a single run, for neither says how sure a figure is.
         ConfigError: the name is that of a published method.
     """
-    if any(name == method.name for method in published()):
+    if any(name == method.name for method in published_methods()):
         raise ConfigError(f"--name is {name!r}, a published method: choose another name for these runs")
     found: dict[str, list[Result]] = defaultdict(list)
     for result in map(read_result, paths):
@@ -84,7 +85,7 @@ def read_result(path: Path) -> Result:
         raise ResultsError(f"{path} does not exist: give run folders, or files written by `diamond evaluate --json`")
     file, config = path, {}
     if path.is_dir():
-        file = path / "evaluation.json"
+        file = path / EVALUATION
         if not file.is_file():
             raise ResultsError(f"{file} does not exist: finish the run with `diamond train --resume {path}`")
         config = _object(path / "config.json")
@@ -100,13 +101,9 @@ def read_result(path: Path) -> Result:
 
 def _object(file: Path) -> dict[str, Any]:
     try:
-        value = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise ResultsError(f"{file} cannot be read ({reason}): write it again or restore it from a copy") from error
-    if not isinstance(value, dict):
-        raise ResultsError(f"{file} holds no JSON object: give a file written by `diamond evaluate --json`")
-    return value
+        return read_json(file)
+    except RunError as error:
+        raise ResultsError(f"{error}, or give another file written by `diamond evaluate --json`") from error
 
 
 def _returns(file: Path, trained: dict[str, Any]) -> tuple[float, ...]:

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from diamond.evaluation.human_scores import REFERENCE_SCORES
 from diamond.evaluation.human_scores import SOURCE as REFERENCE_SOURCE
-from diamond.lab.atari100k.aggregates import Interval
+from diamond.evaluation.statistics import Interval
 from diamond.lab.atari100k.comparison import BASELINE, Aggregates, Comparison, Row
-from diamond.lab.atari100k.published import GAMES, LABELS
+from diamond.lab.atari100k.methods import GAMES, LABELS
 from diamond.runs.wording import number_text
 
 UNKNOWN = "\N{EN DASH}"

@@ -26,7 +26,7 @@ from diamond.lab.studies.folder import StudyFolder
 from diamond.lab.studies.scale import STUDIES, Scale
 from diamond.lab.studies.static_data import record
 from diamond.lab.studies.world_models import EDM, trained
-from diamond.reports.video import strip_png
+from diamond.reports.video import filmstrip_png
 from diamond.runs.streams import derive_seed
 
 GAME = STUDIES["denoising-steps"][0]
@@ -88,7 +88,7 @@ def run(folder: StudyFolder) -> dict[str, Any]:
     shown, first = _shown(truth), scale.seeds[0]
     rows = {"real game": truth[shown, 0]}
     rows |= {f"n = {num_steps}": folder.kept_frames(name(first, num_steps)) for num_steps in NUM_STEPS}
-    strip = strip_png(rows, [str(place + 1) for place in range(len(shown))], scale=3)
+    strip = filmstrip_png(rows, [str(place + 1) for place in range(len(shown))], scale=3)
     folder.finish(results, {"sharpness.png": figure(results), "filmstrip.png": strip})
     return results
 

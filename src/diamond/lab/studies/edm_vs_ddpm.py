@@ -18,7 +18,7 @@ from diamond.lab.studies.figures import Curve, Panel, panels_png
 from diamond.lab.studies.folder import StudyFolder
 from diamond.lab.studies.static_data import TrainingGames, record
 from diamond.lab.studies.world_models import DDPM, EDM, Diffusion, trained
-from diamond.reports.video import strip_png
+from diamond.reports.video import filmstrip_png
 from diamond.runs.streams import derive_seed
 
 NUM_STEPS = (1, 2, 3, 5, 10)
@@ -80,7 +80,7 @@ class _Measurement:
         for num_steps in NUM_STEPS:
             rows[f"{name}, n = {num_steps}"] = self.folder.kept_frames(_part_name(name, seed, num_steps))
         scale = max(2, 96 // self.folder.scale.size)
-        return strip_png(rows, [f"+{step}" for step in steps], scale)
+        return filmstrip_png(rows, [f"+{step}" for step in steps], scale)
 
 
 def _part_name(kind: str, seed: int, num_steps: int) -> str:

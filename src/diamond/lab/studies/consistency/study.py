@@ -23,7 +23,7 @@ from diamond.lab.studies.folder import StudyFolder
 from diamond.lab.studies.scale import Scale
 from diamond.lab.studies.static_data import record
 from diamond.lab.studies.world_models import EDM, trained
-from diamond.reports.video import strip_png
+from diamond.reports.video import filmstrip_png
 from diamond.runs.streams import derive_seed
 
 NUM_STEPS = 3
@@ -83,7 +83,7 @@ def run(folder: StudyFolder) -> dict[str, Any]:
     results["distance"] = {where: estimate(np.array(values)) for where, values in distance.items()}
     steps = drift.shown(scale.horizon)
     rows = {"real game": truth[0, [step - 1 for step in steps]], "dream": folder.kept_frames(f"seed{scale.seeds[0]}")}
-    folder.finish(results, {"filmstrip.png": strip_png(rows, [f"+{step}" for step in steps], scale=3)})
+    folder.finish(results, {"filmstrip.png": filmstrip_png(rows, [f"+{step}" for step in steps], scale=3)})
     return results
 
 

@@ -4,14 +4,14 @@ import pytest
 
 from diamond.errors import ConfigError
 from diamond.evaluation.human_scores import REFERENCE_SCORES
-from diamond.lab.atari100k import compare, published
+from diamond.lab.atari100k import compare, published_methods
 from diamond.lab.atari100k.comparison import Comparison
-from diamond.lab.atari100k.published import GAMES, LABELS, require_games
+from diamond.lab.atari100k.methods import GAMES, LABELS, require_games
 
-NAMES = [method.name for method in published()]
+NAMES = [method.name for method in published_methods()]
 PRINTED = [
     (method.name, figure)
-    for method in published()
+    for method in published_methods()
     for figure in ("mean", "median", "iqm", "optimality_gap", "above_human")
     if figure in method.reported
 ]
@@ -37,7 +37,7 @@ def figure(comparison: Comparison, name: str, figure: str, part: str = "all") ->
 
 def test_there_are_30_methods_with_all_games_and_a_source() -> None:
     assert len(set(NAMES)) == 30
-    for method in published():
+    for method in published_methods():
         assert set(method.means) == set(GAMES) == set(REFERENCE_SCORES), method.name
         assert method.source, method.name
         assert set(method.labels) <= set(LABELS), method.name
@@ -45,16 +45,16 @@ def test_there_are_30_methods_with_all_games_and_a_source() -> None:
 
 
 def test_methods_without_single_runs_say_so_and_others_than_5_too() -> None:
-    for method in published():
+    for method in published_methods():
         assert ("paper" in method.labels) == (not method.runs), method.name
         assert ("runs" in method.labels) == any(len(runs) != 5 for runs in method.runs.values()), method.name
 
 
 def test_what_differs_from_its_paper_is_labelled() -> None:
-    labelled = {method.name for method in published() if "differs" in method.labels}
+    labelled = {method.name for method in published_methods() if "differs" in method.labels}
     assert {name for name, _ in DISAGREE} <= labelled
-    reruns = {method.name for method in published() if "(rerun)" in method.name}
-    assert reruns <= {method.name for method in published() if "rerun" in method.labels}
+    reruns = {method.name for method in published_methods() if "(rerun)" in method.name}
+    assert reruns <= {method.name for method in published_methods() if "rerun" in method.labels}
 
 
 def test_diamond_comes_out_as_its_paper_prints_it(comparison: Comparison) -> None:
@@ -86,7 +86,7 @@ def test_the_two_halves_of_diamond(comparison: Comparison) -> None:
 
 @pytest.mark.parametrize(("name", "printed"), PRINTED)
 def test_figures_are_as_printed_or_are_known_to_disagree(comparison: Comparison, name: str, printed: str) -> None:
-    (method,) = published([name])
+    (method,) = published_methods([name])
     expected = DISAGREE.get((name, printed), method.reported[printed])
     assert figure(comparison, name, printed) == pytest.approx(expected, abs=6e-3 if name in ROUNDED else 6e-4)
 
@@ -97,16 +97,16 @@ ROUNDED = ("TWISTER", "Drama")
 
 @pytest.mark.parametrize("name", ["MuZero", "EfficientZero", "SR-SPR", "BBF"])
 def test_the_iqm_that_table_6_prints_is_one_of_means_of_games(name: str) -> None:
-    (method,) = published([name])
+    (method,) = published_methods([name])
     middle = sorted(method.normalised_means(GAMES).values())[6:20]
     assert sum(middle) / 14 == pytest.approx(method.reported["iqm"], abs=6e-4)
     assert "iqm of means" in method.labels
 
 
 def test_methods_are_named_as_they_are_spelt() -> None:
-    assert [method.name for method in published(["IRIS", "DIAMOND"])] == ["DIAMOND", "IRIS"]
+    assert [method.name for method in published_methods(["IRIS", "DIAMOND"])] == ["DIAMOND", "IRIS"]
     with pytest.raises(ConfigError, match=r"'iris'.*IRIS"):
-        published(["iris"])
+        published_methods(["iris"])
 
 
 def test_games_are_named_once_each() -> None:

@@ -81,7 +81,7 @@ def _all() -> dict[str, Method]:
     return methods
 
 
-def published(names: Sequence[str] = ()) -> list[Method]:
+def published_methods(names: Sequence[str] = ()) -> list[Method]:
     """Published methods, all 30 or those named, in the order of the file.
 
     Raises:

@@ -1,11 +1,13 @@
-"""What a run folder holds, read so that nothing in it can break the reader: a damaged part is a missing part."""
+"""What a run holds for its report. Nothing in a folder can break the reader: a damaged part is a missing part."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diamond.config.experiment import flatten
 from diamond.errors import RunError
+from diamond.runs.folder import EVALUATION, FILMSTRIP, VIDEO, dream_errors_file, read_json
+from diamond.runs.metrics import parse_row
 from diamond.runs.wording import finite
 
 _LARGEST_MEDIA = 32 << 20  # bytes; a page that embeds more opens slowly on a phone
@@ -29,7 +31,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class RunContents:
     """A run as far as it has come."""
 
     path: Path
@@ -39,9 +41,10 @@ class RunFolder:
     """Metrics, one row an epoch, in order of epochs."""
     scores: dict[str, Score]
     """By policy: `trained`, `random`, `best_constant`, `untrained`, those that have been measured."""
-    reference: dict[str, float]
-    """Published scores by name (`random`, `human`), where there are any."""
-    fidelity: dict[str, Any]
+    published: dict[str, float]
+    """Published scores of the game by who plays (`random`, `human`), if there are any."""
+    dream_errors: dict[str, Any]
+    """See `evaluation.fidelity.segments.dream_errors`; values of any type."""
     video: bytes | None
     filmstrip: bytes | None
     troubles: list[str]
@@ -73,8 +76,8 @@ class RunFolder:
         return sum(spent) if spent else None
 
 
-def read_run(path: Path) -> RunFolder:
-    """Read a run folder, finished or not.
+def read_contents(path: Path) -> RunContents:
+    """Read the folder of a run, finished or not.
 
     Raises:
         RunError: there is no such folder, or it has no readable `config.json`.
@@ -84,22 +87,22 @@ def read_run(path: Path) -> RunFolder:
     if not (path / "config.json").is_file():
         raise RunError(f"{path} is not a run: it holds no config.json; give the folder that training wrote")
     troubles: list[str] = []
-    config = _json(path / "config.json", troubles)
-    if config is None:
-        raise RunError(f"{path / 'config.json'} is damaged: it is not a JSON table; give another run folder")
-    evaluation = _json(path / "evaluation.json", troubles) or {}
-    scores = {name: score for name, value in evaluation.items() if (score := _score(value)) is not None}
-    reference = evaluation.get("reference")
-    numbers = {name: finite(value) for name, value in reference.items()} if isinstance(reference, dict) else {}
-    return RunFolder(
+    try:
+        config = flatten(read_json(path / "config.json"))
+    except (RunError, RecursionError) as error:
+        raise RunError(f"{path / 'config.json'} is damaged: it is not a JSON table; give another run folder") from error
+    evaluation = _table(path / EVALUATION, troubles)
+    published = evaluation.get("reference")
+    found = {name: finite(value) for name, value in published.items()} if isinstance(published, dict) else {}
+    return RunContents(
         path=path,
-        config=_flat(config),
-        rows=_metrics(path / "metrics.jsonl", troubles),
-        scores=scores,
-        reference={name: value for name, value in numbers.items() if value is not None},
-        fidelity=_json(path / "fidelity.json", troubles) or {},
-        video=_media(path / "dream.mp4", troubles),
-        filmstrip=_media(path / "dream.png", troubles),
+        config=config,
+        rows=_rows(path / "metrics.jsonl", troubles),
+        scores={name: score for name, value in evaluation.items() if (score := _score(value)) is not None},
+        published={name: value for name, value in found.items() if value is not None},
+        dream_errors=_table(dream_errors_file(path), troubles),
+        video=_media(path / VIDEO, troubles),
+        filmstrip=_media(path / FILMSTRIP, troubles),
         troubles=troubles,
     )
 
@@ -110,18 +113,15 @@ def numbers(value: object) -> list[float]:
     return [] if None in found else [item for item in found if item is not None]
 
 
-def _json(path: Path, troubles: list[str]) -> dict[str, Any] | None:
-    """A JSON table, None if the file is not there; a damaged one is noted."""
+def _table(path: Path, troubles: list[str]) -> dict[str, Any]:
+    """The object in a JSON file; empty if the file is missing or damaged, which is noted."""
     if not path.is_file():
-        return None
+        return {}
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
-        troubles.append(f"{path.name} could not be read and was left out.")
-        return None
-    return content
+        return read_json(path)
+    except RunError:
+        troubles.append(_left_out(path))
+        return {}
 
 
 def _score(value: object) -> Score | None:
@@ -132,28 +132,24 @@ def _score(value: object) -> Score | None:
     return Score(mean, finite(value.get("low")), finite(value.get("high")), round(n or len(returns)), returns, value)
 
 
-def _metrics(path: Path, troubles: list[str]) -> list[dict[str, float]]:
+def _rows(path: Path, troubles: list[str]) -> list[dict[str, float]]:
     """Rows merged by epoch: an epoch may have several lines, and one repeated after a resume counts as it was last."""
     if not path.is_file():
         return []
     try:
         lines = path.read_bytes().splitlines()
     except OSError:
-        troubles.append(f"{path.name} could not be read and was left out.")
+        troubles.append(_left_out(path))
         return []
     by_epoch: dict[float, dict[str, float]] = {}
     unread = 0
     for line in lines:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        epoch = finite(row.get("epoch")) if isinstance(row, dict) else None
-        if epoch is None:
+        row = parse_row(line)
+        if row is None:
             unread += bool(line.strip())
             continue
-        found = {key: number for key, value in row.items() if (number := finite(value)) is not None}
-        by_epoch.setdefault(epoch, {}).update(found)
+        known = {key: number for key, value in row.items() if (number := finite(value)) is not None}
+        by_epoch.setdefault(known["epoch"], {}).update(known)
     if unread:
         troubles.append(f"{unread} of {len(lines)} lines of {path.name} could not be read and were left out.")
     return [by_epoch[epoch] for epoch in sorted(by_epoch)]
@@ -168,15 +164,9 @@ def _media(path: Path, troubles: list[str]) -> bytes | None:
             return None
         return path.read_bytes() or None
     except OSError:
-        troubles.append(f"{path.name} could not be read and was left out.")
+        troubles.append(_left_out(path))
         return None
 
 
-def _flat(table: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, dict) and value and depth < 20:
-            flat.update(_flat(value, f"{prefix}{key}.", depth + 1))
-        else:
-            flat[prefix + key] = value
-    return flat
+def _left_out(path: Path) -> str:
+    return f"{path.name} could not be read and was left out."
