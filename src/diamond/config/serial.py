@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from diamond.config.experiment import Config, flatten, require
+from diamond.config.experiment import Config, flatten
+from diamond.config.ranges import require
 
 FREE_ON_RESUME = ("schedule", "compute", "logging", "collection.total_steps")
 """Groups and fields that a resumed run may change; everything else decides what is learned and must stay."""
