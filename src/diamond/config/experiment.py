@@ -6,9 +6,8 @@ given; `check_together` refuses values that do not fit each other. Presets are i
 refer to the paper (Alonso et al. 2024, arXiv 2405.12399), EDM to Karras et al. 2022.
 """
 
-import dataclasses
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from diamond.config.levels import check_channels, check_joined, check_levels
 from diamond.config.ranges import AtLeast, Between, Checked, Positive, require
@@ -382,15 +381,3 @@ class Config(Checked, prefix=""):
                 f"{halvings} halvings",
                 f"too many for frames of {self.env.height}x{self.env.width}; use fewer levels or larger frames",
             )
-
-
-def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted field names and their values, for example `denoiser.unet.channels`."""
-    flat: dict[str, Any] = {}
-    for item in dataclasses.fields(config):
-        value = getattr(config, item.name)
-        if dataclasses.is_dataclass(value):
-            flat.update(flatten(value, f"{prefix}{item.name}."))
-        else:
-            flat[prefix + item.name] = value
-    return flat

@@ -63,10 +63,10 @@ class Positive(Between):
 
     def remedy(self, value: float) -> str:
         """What to do about a number outside."""
-        return f"use a positive number, {self}"
+        return f"use a positive number from {self}"
 
     def __str__(self) -> str:
-        return super().__str__() if self.high < float("inf") else f"{_text(self.low)} or more"
+        return super().__str__() if self.high < float("inf") else f"{_text(self.low)} on"
 
 
 class Checked:
@@ -101,7 +101,7 @@ def ranges(kind: Any) -> dict[str, Between]:
 
 
 def _check_ranges(config: Any, prefix: str) -> None:
-    allowed = ranges(type(config))
+    allowed = ranges(config.__class__)
     for field in dataclasses.fields(config):
         value, name = getattr(config, field.name), prefix + field.name
         if prefix == "--":

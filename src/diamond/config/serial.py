@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from diamond.config.experiment import Config, flatten
+from diamond.config.experiment import Config
 from diamond.config.ranges import require
 
 FREE_ON_RESUME = ("schedule", "compute", "logging", "collection.total_steps")
@@ -55,6 +55,18 @@ def _parse(value: Any, hint: Any, name: str) -> Any:
     accepted = tuple(get_args(hint)) or (hint,)
     require(type(value) in accepted, name, value, f"must be of type {getattr(hint, '__name__', hint)}")
     return value
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted field names and their values, for example `denoiser.unet.channels`."""
+    flat: dict[str, Any] = {}
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            flat.update(flatten(value, f"{prefix}{item.name}."))
+        else:
+            flat[prefix + item.name] = value
+    return flat
 
 
 def changes_that_forbid_resume(old: Config, new: Config) -> list[str]:
