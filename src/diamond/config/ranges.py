@@ -63,10 +63,10 @@ class Positive(Between):
 
     def remedy(self, value: float) -> str:
         """What to do about a number outside."""
-        return f"use a positive number from {self}"
+        return f"use a positive number, {self}"
 
     def __str__(self) -> str:
-        return super().__str__() if self.high < float("inf") else f"{_text(self.low)} on"
+        return super().__str__() if self.high < float("inf") else f"{_text(self.low)} or more"
 
 
 class Checked:

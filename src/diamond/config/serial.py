@@ -30,7 +30,8 @@ def from_dict(values: Any, kind: type = Config, name: str = "config") -> Any:
         ConfigError: a field is unknown, of the wrong type or out of range.
     """
     require(isinstance(values, dict), name, values, "must be a table of fields")
-    hints = get_type_hints(kind)
+    types = get_type_hints(kind)
+    hints = {item.name: types[item.name] for item in dataclasses.fields(kind)}
     unknown = sorted(set(values) - set(hints))
     require(not unknown, f"{name}.{unknown[0]}" if unknown else name, "unknown", f"known fields are {', '.join(hints)}")
     return kind(**{key: _parse(item, hints[key], f"{name}.{key}") for key, item in values.items()})

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import filelock
 
@@ -25,6 +25,8 @@ FORMAT_VERSION = 1
 """Version of the run folder that this release writes and the newest that it reads."""
 RUNS = Path("runs")
 """Where runs are made unless a folder is named."""
+Which = Literal["last", "best"] | int
+"""A checkpoint: the newest one, the one with the best evaluation, or that of an epoch."""
 
 
 @dataclass

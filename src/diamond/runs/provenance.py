@@ -9,10 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from diamond import kernels
-
 
 def command() -> str:
     """What was typed to start this process, without the folder of the program."""
@@ -56,6 +52,10 @@ def median(metric: str, values: list[float]) -> dict[str, Any]:
 
 def machine() -> dict[str, Any]:
     """Hardware, system and versions."""
+    import torch  # here, because a run folder can be read without it
+
+    from diamond import kernels
+
     return {
         "system": platform.platform(),
         "processor": _processor(),

@@ -11,8 +11,8 @@ from diamond.evaluation.fidelity.measure import Progress, Result, measure
 from diamond.evaluation.fidelity.plan import Plan, fresh_sets, record_facts, recorded_set
 from diamond.experience.episodes import EpisodeFolder
 from diamond.interop import hub
-from diamond.loading import Which, choose_checkpoint, load
-from diamond.runs.folder import RunFolder
+from diamond.loading import choose_checkpoint, load
+from diamond.runs.folder import RunFolder, Which
 from diamond.runs.streams import derive_seed
 
 
