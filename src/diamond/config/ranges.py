@@ -7,6 +7,7 @@ from typing import Any, ClassVar, get_type_hints
 
 from diamond.errors import ConfigError
 
+Number = int | float
 LARGEST = 10**9
 """The largest number that a field without an upper end of its own may hold."""
 
@@ -21,16 +22,16 @@ def require(holds: bool, name: str, value: object, remedy: str) -> None:
 class Between:
     """Numbers from `low` to `high`, in a unit; `high` itself only if `closed`. NaN is outside every range."""
 
-    low: float
-    high: float
+    low: Number
+    high: Number
     unit: str = ""
     closed: bool = True
 
-    def holds(self, value: float) -> bool:
+    def holds(self, value: Number) -> bool:
         """Whether a number is inside."""
         return self.low <= value <= self.high and (self.closed or value < self.high)
 
-    def remedy(self, value: float) -> str:
+    def remedy(self, value: Number) -> str:
         """What to do about a number outside."""
         return f"choose from {self}"
 
@@ -42,9 +43,9 @@ class Between:
 class AtLeast(Between):
     """Numbers from `low` on."""
 
-    high: float = LARGEST
+    high: Number = LARGEST
 
-    def remedy(self, value: float) -> str:
+    def remedy(self, value: Number) -> str:
         """What to do about a number outside."""
         if value > self.high:
             return f"use at most {_text(self.high)}"
@@ -58,10 +59,10 @@ class AtLeast(Between):
 class Positive(Between):
     """Numbers above 0 that are neither so small nor so large that 32-bit arithmetic with them fails."""
 
-    low: float = 1e-6
-    high: float = 1e6
+    low: Number = 1e-6
+    high: Number = 1e6
 
-    def remedy(self, value: float) -> str:
+    def remedy(self, value: Number) -> str:
         """What to do about a number outside."""
         return f"use a positive number, {self}"
 
@@ -118,5 +119,5 @@ def _check(value: Any, name: str, allowed: Between) -> None:
         require(allowed.holds(number), name, value, allowed.remedy(number) + (" each" if several else ""))
 
 
-def _text(number: float) -> str:
+def _text(number: Number) -> str:
     return str(number) if isinstance(number, int) else f"{number:g}"
