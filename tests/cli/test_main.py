@@ -116,6 +116,9 @@ def assert_told(result: Result, *parts: str) -> None:
         pytest.param("train --preset papre", ["preset is 'papre'", *PRESETS], id="preset"),
         pytest.param("train --preset debug --env.game Pongg", ["env.game is 'Pongg'", "did you mean Pong?"], id="game"),
         pytest.param("train --env.id Nothing-v0", ["env.id is 'Nothing-v0'"], id="environment"),
+        pytest.param("train --env.id a:b:c", ["env.id is 'a:b:c'", "one colon"], id="two modules"),
+        pytest.param("train --env.id :", ["env.id is ':'", "one colon"], id="no module"),
+        pytest.param("train --env.id \x1b[31mred-v0", ["env.id is", "ID: ?[31mred-v0"], id="a colour as an id"),
         pytest.param(
             "train --env.id CartPole-v1", ["CartPole-v1", "not RGB images", "wrap it"], id="environment without images"
         ),

@@ -89,7 +89,7 @@ def _run(arguments: Sequence[str] | None) -> None:
         with _terminate_as_interrupt():
             verb(parse(kind, f"{PROGRAM} {words[0]}", words[1:]))
     except DiamondError as error:
-        print(f"{PROGRAM}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{PROGRAM}: {_one_line(str(error))}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         print(f"{PROGRAM}: stopped", file=sys.stderr)
@@ -99,7 +99,13 @@ def _run(arguments: Sequence[str] | None) -> None:
 def _overview() -> str:
     lines = [f"usage: {PROGRAM} COMMAND [options]", ""]
     lines += [f"  {name:10} {(kind.__doc__ or '').splitlines()[0]}" for name, (kind, _) in VERBS.items()]
-    return "\n".join([*lines, "", f"`{PROGRAM} COMMAND --help` tells more."])
+    lines += ["", f"`{PROGRAM} COMMAND --help` tells more.", "Exit status: 0 done, 1 refused or failed, 130 stopped."]
+    return "\n".join(lines)
+
+
+def _one_line(message: str) -> str:
+    """A message without line breaks and without characters that steer a terminal: it may quote what someone sent."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(message.split()))
 
 
 def _last_checkpoint(path: Path) -> str:
