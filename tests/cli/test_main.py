@@ -159,8 +159,6 @@ def assert_told(result: Result, *parts: str) -> None:
         pytest.param("fidelity", ["no run found", "diamond train"], id="no newest run to measure"),
         pytest.param("fidelity nowhere", ["nowhere is not a run"], id="no run to measure"),
         pytest.param("fidelity --games 9", ["--games is 9: use at least 10"], id="too few games to measure on"),
-        pytest.param("fidelity --lpips a", ["a is no file", "convert_lpips.py"], id="no weights of LPIPS"),
-        pytest.param("fidelity --features a", ["a is no file", "ONNX"], id="no feature network"),
         pytest.param("play nowhere", ["nowhere is not a run"], id="no run to play"),
         pytest.param("play --port 99999", ["--port is 99999: choose from 0 to 65535"], id="port"),
         pytest.param("play --host 256.0.0.1", ["--host 256.0.0.1"], id="host"),
@@ -339,6 +337,11 @@ def test_a_damaged_run_is_told(cli: Cli, run: Path, file: str, content: str) -> 
         assert_told(told, "does not fit")
     else:
         assert_told(told, "json" if file == "run.json" or len(content) < 3 else "config.schedule.epochs is 'many'")
+
+
+@pytest.mark.parametrize(("option", "remedy"), [("--lpips", "convert_lpips.py"), ("--features", "ONNX")])
+def test_instruments_that_are_not_there_are_told(cli: Cli, run: Path, option: str, remedy: str) -> None:
+    assert_told(cli("fidelity", run, option, "a"), "a is no file", remedy)
 
 
 @pytest.mark.parametrize("which", ["7", "2"])

@@ -39,7 +39,7 @@ def parse(kind: type, program: str, words: list[str]) -> Any:
     elif "config" in {item.name for item in dataclasses.fields(kind)}:
         default = kind(_base_config(kind is Train, program, words))
     with _failure_is_one():
-        return tyro.cli(form, prog=program, args=words, default=default)
+        return tyro.cli(form, prog=program, description=kind.__doc__, args=words, default=default)
 
 
 def resumed_run(resume: tuple[Path, ...] | None) -> Path | None:

@@ -8,12 +8,11 @@ evaluation.json, fidelity.json, dream.mp4, report.html   written at the end
 
 import json
 import os
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
-
-import filelock
 
 from diamond.config import Config, changes_that_forbid_resume, from_dict, to_dict
 from diamond.errors import ConfigError, RunError
@@ -132,12 +131,14 @@ class RunFolder:
             write_json(self.path / "config.json", to_dict(config))
             self.config = config
 
-    def lock(self) -> filelock.AcquireReturnProxy:
+    def lock(self) -> AbstractContextManager[object]:
         """Hold the run for writing until the context is left or the process ends.
 
         Raises:
             RunError: another process holds it.
         """
+        import filelock  # here, because reading a run needs none
+
         lock = filelock.FileLock(self.path / "run.lock")
         try:
             return lock.acquire(timeout=0)
