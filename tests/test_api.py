@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,14 @@ def same_weights(one: Agent, two: dict[str, torch.Tensor]) -> bool:
 
 
 # In a few lines
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    """Names are imported when they are used."""
+    heavy = {"torch", "gymnasium", "av", "matplotlib", "tensorboard"}
+    code = f"import sys, diamond; print(sorted({heavy!r} & sys.modules.keys()))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "[]\n"
 
 
 def test_an_agent_acts(run: Path) -> None:
@@ -151,6 +161,14 @@ def test_a_dream_of_another_checkpoint(run: Path) -> None:
 def test_a_checkpoint_that_is_not_there(run: Path) -> None:
     with pytest.raises(RunError, match=r"no checkpoint of epoch 7: choose one of .*2.*4"):
         diamond.load(run, 7)
+
+
+def test_a_checkpoint_of_no_such_name(run: Path) -> None:
+    """In a process of its own, as the types checked in tests would refuse it before."""
+    code = f"import diamond; diamond.load({str(run)!r}, 'last epoch')"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    message = ended.stderr.splitlines()[-1]
+    assert re.search(r"RunError: checkpoint is 'last epoch': choose last, best, or an epoch of .*: (\d, )*4$", message)
 
 
 def test_no_best_without_evaluation(tmp_path: Path) -> None:

@@ -6,21 +6,23 @@ import inspect
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from diamond.config import FREE_ON_RESUME, Config
 from diamond.config.presets import PRESETS
+from diamond.config.ranges import ranges
 
 PAGE = Path(__file__).parent.parent / "docs/configuration.md"
 INTRODUCTION = """\
 # Configuration
 
-Every hyper-parameter, its value in each preset, its meaning and its unit. `python tools/write_configuration.py` writes
-this page from `src/diamond/config/experiment.py`; a test keeps both equal.
+Every hyper-parameter, its value in each preset, the values allowed, its meaning and its unit.
+`python tools/write_configuration.py` writes this page from `src/diamond/config/experiment.py`; a test keeps both equal.
 
 Each name is an option of `diamond train`: `--env.num-envs 2` (dashes and underscores mean the same). Lists are given
 with spaces, `--denoiser.unet.channels 32 64`; switches as `--compute.bfloat16` and `--compute.no-bfloat16`. A run keeps
-its values in `config.json`. Values out of range are refused before anything is written. A resumed run may change only
+its values in `config.json`. Values that are not allowed are refused before anything is written; "or more" ends at
+10^9, and a range holds for each number of a list. A resumed run may change only
 {free}.
 """
 
@@ -44,11 +46,11 @@ def sections(values: dict[str, Any], kind: type, prefix: str) -> Iterator[str]:
     groups = [f.name for f in fields if dataclasses.is_dataclass(getattr(next(iter(values.values())), f.name))]
     yield f"\n## {f'`{prefix[:-1]}`' if prefix else 'The run'}\n\n{inspect.getdoc(kind)}\n\n"
     if len(groups) < len(fields):
-        yield f"| name | {' | '.join(values)} | meaning |\n|{'---|' * (len(values) + 2)}\n"
+        yield f"| name | {' | '.join(values)} | allowed | meaning |\n|{'---|' * (len(values) + 3)}\n"
     for name in (f.name for f in fields if f.name not in groups):
         assert name in documented, f"{kind.__name__}.{name} has no docstring"
         cells = " | ".join(literal(getattr(group, name)) for group in values.values())
-        yield f"| `{prefix}{name}` | {cells} | {documented[name]} |\n"
+        yield f"| `{prefix}{name}` | {cells} | {allowed(kind, name)} | {documented[name]} |\n"
     for name in groups:
         inner = {preset: getattr(group, name) for preset, group in values.items()}
         yield from sections(inner, type(next(iter(inner.values()))), f"{prefix}{name}.")
@@ -63,6 +65,16 @@ def field_docstrings(kind: type) -> dict[str, str]:
             case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(meaning))):
                 found[name] = " ".join(meaning.split()).replace("|", r"\|")
     return found
+
+
+def allowed(kind: type, name: str) -> str:
+    """What a field may hold: its range, the values to choose from, or a dash for any text."""
+    hint = get_type_hints(kind)[name]
+    if get_origin(hint) is Literal:
+        return ", ".join(map(str, get_args(hint)))
+    if bool in (hint, *get_args(hint)):
+        return "yes, no"
+    return str(ranges(kind).get(name, "-"))
 
 
 def literal(value: object) -> str:

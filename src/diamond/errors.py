@@ -8,7 +8,7 @@ class DiamondError(Exception):
     """Base of all errors that are the caller's to mend, not a fault of this package."""
 
 
-class ConfigError(DiamondError, ValueError):
+class ConfigError(DiamondError):
     """A hyper-parameter, preset or override is unknown or out of range."""
 
 

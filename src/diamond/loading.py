@@ -5,7 +5,6 @@ dreams = dream("runs/my-run", num_envs=4)   # a gymnasium.vector.VectorEnv
 """
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -21,10 +20,7 @@ from diamond.imagination.world_model_env import WorldModelEnv
 from diamond.interop import hub
 from diamond.interop.published import load_published
 from diamond.runs import checkpoint
-from diamond.runs.folder import RunFolder, newest_run
-
-Which = Literal["last", "best"] | int
-"""The newest checkpoint, the one with the best evaluation, or that of an epoch."""
+from diamond.runs.folder import RunFolder, Which, newest_run
 
 
 def load(path: Path | str | None = None, which: Which = "last", device: str = "auto", fused: bool = True) -> Agent:
@@ -114,18 +110,23 @@ def choose_checkpoint(run: RunFolder, which: Which) -> checkpoint.Checkpoint:
     kept = checkpoint.checkpoints(run.checkpoints)
     if not kept:
         raise RunError(f"{run.path} holds no checkpoint yet: wait for its first, or go on with the run")
+    ends = checkpoint.ends_of_epochs(run.checkpoints)
+    epochs = ", ".join(map(str, ends))
     epoch: int | None
-    if isinstance(which, int):
-        epoch = which
-    else:
+    if which in ("last", "best"):
         newest = checkpoint.open_checkpoint(kept[-1])
         if which == "last":
             return newest
         epoch = newest.facts["best_epoch"]
-    if epoch is None:
-        raise RunError(f"{run.path} was never evaluated during training: load its last checkpoint instead of the best")
-    ends = checkpoint.ends_of_epochs(run.checkpoints)
+        if epoch is None:
+            raise RunError(
+                f"{run.path} was never evaluated during training: load its last checkpoint instead of the best"
+            )
+    elif isinstance(which, int):
+        epoch = which
+    else:
+        raise RunError(f"checkpoint is {which!r}: choose last, best, or an epoch of {run.path}: {epochs}")
     if epoch not in ends:
-        remedy = f"choose one of {', '.join(map(str, ends))}" if ends else "no epoch has ended yet, load the last"
+        remedy = f"choose one of {epochs}" if ends else "no epoch has ended yet, load the last"
         raise RunError(f"{run.path} has no checkpoint of epoch {epoch}: {remedy}")
     return checkpoint.open_checkpoint(ends[epoch])

@@ -38,6 +38,9 @@ COST = {
 }
 
 
+HEAVY = {"torch", "numpy", "gymnasium", "av", "matplotlib", "tensorboard"}
+
+
 @dataclass
 class Result:
     status: int
@@ -113,6 +116,9 @@ def assert_told(result: Result, *parts: str) -> None:
         pytest.param("train --preset papre", ["preset is 'papre'", *PRESETS], id="preset"),
         pytest.param("train --preset debug --env.game Pongg", ["env.game is 'Pongg'", "did you mean Pong?"], id="game"),
         pytest.param("train --env.id Nothing-v0", ["env.id is 'Nothing-v0'"], id="environment"),
+        pytest.param("train --env.id a:b:c", ["env.id is 'a:b:c'", "one colon"], id="two modules"),
+        pytest.param("train --env.id :", ["env.id is ':'", "one colon"], id="no module"),
+        pytest.param("train --env.id \x1b[31mred-v0", ["env.id is", "ID: ?[31mred-v0"], id="a colour as an id"),
         pytest.param(
             "train --env.id CartPole-v1", ["CartPole-v1", "not RGB images", "wrap it"], id="environment without images"
         ),
@@ -121,13 +127,13 @@ def assert_told(result: Result, *parts: str) -> None:
         ),
         pytest.param(
             "train --denoiser.contxt-length 2",
-            ["--denoiser.contxt-length", "did you mean --denoiser.context-length?", "--help"],
+            ["--denoiser.contxt-length", "did you mean --denoiser.context-length", "--help"],
             id="override",
         ),
-        pytest.param("train 3", ["Unrecognized", "3", "diamond train --help"], id="stray word"),
         pytest.param("evaluate --epsodes 3", ["--epsodes", "diamond evaluate --help"], id="option"),
-        pytest.param("dream", ["--out", "diamond dream --help"], id="missing option"),
-        pytest.param("train --seed", ["--seed", "diamond train --help"], id="missing value"),
+        pytest.param(
+            "train --epochs 3", ["--epochs", "did you mean --schedule.epochs?"], id="option without its group"
+        ),
         pytest.param("train --env.num-envs 0", ["env.num_envs is 0: use at least 1"], id="out of range"),
         pytest.param("train --seed -1", ["seed is -1: choose from 0"], id="seed out of range"),
         pytest.param(
@@ -140,8 +146,8 @@ def assert_told(result: Result, *parts: str) -> None:
             ["denoiser.unet.depths is (", "one per level"],
             id="values that do not fit together",
         ),
-        pytest.param("train --env.num-envs two", ["--env.num-envs", "'two'"], id="wrong type"),
-        pytest.param("train --sampler.order 3", ["--sampler.order", "'3'", "('1', '2')"], id="no such choice"),
+        pytest.param("train --sampler.rho 1e-30", ["sampler.rho is 1e-30: use a positive number, 0.1 to"], id="tiny"),
+        pytest.param("train --resume a b", ["--resume is 'a b': name one run"], id="two runs to resume"),
         pytest.param("train --device tpu", ["compute.device is 'tpu'", "choose auto or one of cpu"], id="device"),
         pytest.param("train --compute.device cuda:99", ["cuda:99", "choose auto or one of cpu"], id="device number"),
         pytest.param("train --run a --resume b", ["--run is 'a' beside --resume", "leave out --run"], id="two folders"),
@@ -152,20 +158,17 @@ def assert_told(result: Result, *parts: str) -> None:
         pytest.param("dream nowhere --out a.mp4", ["nowhere is not a run"], id="no run to dream"),
         pytest.param("fidelity", ["no run found", "diamond train"], id="no newest run to measure"),
         pytest.param("fidelity nowhere", ["nowhere is not a run"], id="no run to measure"),
-        pytest.param("fidelity --games 9", ["--games is 9: give at least 10"], id="too few games to measure on"),
-        pytest.param("fidelity --lpips a", ["a is no file", "convert_lpips.py"], id="no weights of LPIPS"),
-        pytest.param("fidelity --features a", ["a is no file", "ONNX"], id="no feature network"),
+        pytest.param("fidelity --games 9", ["--games is 9: use at least 10"], id="too few games to measure on"),
         pytest.param("play nowhere", ["nowhere is not a run"], id="no run to play"),
-        pytest.param("play --port 99999", ["--port 99999", "choose another --port"], id="port"),
+        pytest.param("play --port 99999", ["--port is 99999: choose from 0 to 65535"], id="port"),
         pytest.param("play --host 256.0.0.1", ["--host 256.0.0.1"], id="host"),
-        pytest.param("play --idle-minutes 0", ["idle_seconds is 0", "positive"], id="limit"),
+        pytest.param("play --idle-minutes 0", ["--idle-minutes is 0.0: use a positive number"], id="limit"),
         pytest.param("report nowhere", ["nowhere is not a run"], id="no run to report"),
-        pytest.param("evaluate --episodes 0", ["--episodes is 0: play at least 1"], id="no games"),
-        pytest.param("dream --steps 0 --out a.mp4", ["--steps is 0: dream at least 1"], id="no steps"),
+        pytest.param("evaluate --episodes 0", ["--episodes is 0: use at least 1"], id="no games"),
+        pytest.param("dream --steps 0 --out a.mp4", ["--steps is 0: use at least 1"], id="no steps"),
         pytest.param("dream --out a.gif", ["--out is 'a.gif'", ".mp4"], id="a film of another kind"),
-        pytest.param("evaluate --checkpoint newest", ["--checkpoint is 'newest': give last, best or"], id="checkpoint"),
-        pytest.param("evaluate --mode random", ["--mode", "('sampled', 'greedy')"], id="mode"),
-        pytest.param("presets more", ["Unrecognized", "more"], id="presets take nothing"),
+        pytest.param("evaluate --seed -1", ["--seed is -1: choose from 0 to 4294967295"], id="a seed of games"),
+        pytest.param("evaluate --temperature 0", ["--temperature is 0.0: use a positive number"], id="temperature"),
     ],
 )
 def test_bad_words_are_told_in_one_line(cli: Cli, tmp_path: Path, words: str, parts: list[str]) -> None:
@@ -173,11 +176,74 @@ def test_bad_words_are_told_in_one_line(cli: Cli, tmp_path: Path, words: str, pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        pytest.param("train 3", ["Unrecognized", "3", "diamond train --help"], id="stray word"),
+        pytest.param("dream", ["--out", "diamond dream --help"], id="missing option"),
+        pytest.param("train --seed", ["--seed", "diamond train --help"], id="missing value"),
+        pytest.param("train --env.num-envs two", ["--env.num-envs", "'two'"], id="wrong type"),
+        pytest.param("train --sampler.order 3", ["--sampler.order", "'3'", "('1', '2')"], id="no such choice"),
+        pytest.param("evaluate --checkpoint newest", ["--checkpoint", "{last,best}|INT", "'newest'"], id="checkpoint"),
+        pytest.param("evaluate --mode random", ["--mode", "('sampled', 'greedy')"], id="mode"),
+        pytest.param("presets more", ["Unrecognized", "more"], id="presets take nothing"),
+        pytest.param("study", ["Expected one of", "edm-vs-ddpm", "consistency"], id="no study"),
+        pytest.param("study --seeds 1", ["--seeds", "edm-vs-ddpm"], id="an option before the study"),
+    ],
+)
+def test_words_that_cannot_be_read_are_answered_by_tyro(cli: Cli, tmp_path: Path, words: str, parts: list[str]) -> None:
+    """Its message says more than a line, and stays short."""
+    result = cli(*words.split())
+    assert (result.status, result.out) == (1, "")
+    assert len(result.err.splitlines()) <= 25
+    assert all(part in result.err for part in parts), result.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "presets",
+        "--version",
+        *(f"{verb} --help" for verb in VERBS),
+        "trian",
+        "train --preset papre",
+        "train --epochs 3",
+        "train --env.num-envs two",
+        "train --env.num-envs 0",
+        "train --resume nowhere",
+        "train --run .",
+        "evaluate",
+        "evaluate nowhere",
+        "dream nowhere --out a.mp4",
+        "dream --out nowhere/a.mp4",
+        "fidelity nowhere",
+        "play nowhere",
+        "export nowhere out",
+        "report nowhere",
+        "bench --json nowhere/a.json",
+        "study start-noise --size 7",
+    ],
+)
+def test_answers_come_at_once(tmp_path: Path, words: str) -> None:
+    """PyTorch alone takes more than a second to import: help and refusals do without it and its like."""
+    code = (
+        "import atexit, sys; from diamond.cli.main import main\n"
+        f"atexit.register(lambda: print('imported', {HEAVY!r} & sys.modules.keys(), file=sys.stderr))\n"
+        "main()"
+    )
+    (tmp_path / "thesis.txt").touch()
+    told = subprocess.run([sys.executable, "-c", code, *words.split()], capture_output=True, text=True, cwd=tmp_path)
+    assert "Traceback" not in told.stderr
+    assert told.stderr.splitlines()[-1] == "imported set()"
+
+
 @pytest.mark.parametrize("width", ["30", "400"])
 def test_the_line_does_not_depend_on_the_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch, width: str) -> None:
     monkeypatch.setenv("COLUMNS", width)
     told = cli("train", "--env.num-envs", "0").err
-    assert told == "diamond: env.num_envs is 0: use at least 1 (see `diamond train --help`)\n"
+    assert told == "diamond: env.num_envs is 0: use at least 1\n"
 
 
 @pytest.mark.parametrize("occupant", ["run", "folder", "file"])
@@ -271,6 +337,11 @@ def test_a_damaged_run_is_told(cli: Cli, run: Path, file: str, content: str) -> 
         assert_told(told, "does not fit")
     else:
         assert_told(told, "json" if file == "run.json" or len(content) < 3 else "config.schedule.epochs is 'many'")
+
+
+@pytest.mark.parametrize(("option", "remedy"), [("--lpips", "convert_lpips.py"), ("--features", "ONNX")])
+def test_instruments_that_are_not_there_are_told(cli: Cli, run: Path, option: str, remedy: str) -> None:
+    assert_told(cli("fidelity", run, option, "a"), "a is no file", remedy)
 
 
 @pytest.mark.parametrize("which", ["7", "2"])
@@ -457,7 +528,7 @@ def test_fidelity_is_measured_beside_what_training_left(cli: Cli, run: Path) -> 
     assert_told(cli(*words, "--out", run), "--out", str(run), "holds something else", "name a new folder")
     for own in (run, run / "episodes"):
         assert_told(cli(*words, "--data", own), "was trained on", "never seen")
-    assert_told(cli(*words, "--seed", "-1"), "--seed is -1", "give 0 or more")
+    assert_told(cli(*words, "--seed", "-1"), "--seed is -1", "choose from 0")
     assert contents(run / "fidelity") == again
 
 

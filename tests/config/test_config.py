@@ -2,8 +2,9 @@
 
 import json
 import math
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -22,12 +23,15 @@ from diamond.config import (
     ScheduleConfig,
     UNetConfig,
     UpdateConfig,
+    UpdatesConfig,
     changes_that_forbid_resume,
     flatten,
     from_dict,
     to_dict,
 )
 from diamond.config.presets import PRESETS, preset
+from diamond.config.ranges import ranges
+from diamond.diffusion.samplers import noise_schedule
 from diamond.errors import ConfigError, DiamondError
 
 
@@ -120,11 +124,11 @@ def test_wrong_types_are_named(values: Any, name: str) -> None:
         (Config, {"seed": -1}, "seed", "0 to 4294967295"),
         (EnvConfig, {"height": 4}, "env.height", "8 to 1024"),
         (EnvConfig, {"num_envs": 0}, "env.num_envs", "at least 1"),
-        (CollectionConfig, {"epsilon": 1.5}, "collection.epsilon", "probability"),
+        (CollectionConfig, {"epsilon": 1.5}, "collection.epsilon", "0 to 1"),
         (CollectionConfig, {"first_epoch_max_steps": 10}, "collection.first_epoch_max_steps", "5000"),
         (CollectionConfig, {"total_steps": 10}, "collection.total_steps", "10000"),
         (ReplayConfig, {"age_weights": (0.5, 0.4)}, "replay.age_weights", "add up to 1"),
-        (ReplayConfig, {"age_weights": (1.5, -0.5)}, "replay.age_weights", "0 or more"),
+        (ReplayConfig, {"age_weights": (1.5, -0.5)}, "replay.age_weights", "0 to 1 each"),
         (UNetConfig, {"channels": ()}, "denoiser.unet.channels", "one positive number per level"),
         (UNetConfig, {"channels": (64, 65, 64, 64)}, "denoiser.unet.channels", "divisible"),
         (UNetConfig, {"channels": (50,), "depths": (1,), "attention": (False,)}, "denoiser.unet.channels", "sums too"),
@@ -143,8 +147,6 @@ def test_wrong_types_are_named(values: Any, name: str) -> None:
         (ActorCriticConfig, {"downsample": (True,)}, "actor_critic.downsample", "4 values"),
         (ActorCriticConfig, {"discount": 1.1}, "actor_critic.discount", "0 to 1"),
         (ActorCriticConfig, {"entropy_weight": -0.1}, "actor_critic.entropy_weight", "0 or more"),
-        (UpdateConfig, {"learning_rate": 0.0}, "updates.learning_rate", "positive"),
-        (UpdateConfig, {"ema_decay": 1.0}, "updates.ema_decay", "below 1"),
         (ScheduleConfig, {"epochs": 0}, "schedule.epochs", "at least 1"),
         (ComputeConfig, {"threads": -1}, "compute.threads", "0 or more"),
     ],
@@ -161,6 +163,16 @@ def test_values_out_of_range_are_named_with_the_remedy(
 
 
 @pytest.mark.parametrize(
+    ("field", "value", "remedy"),
+    [("learning_rate", 0.0, "positive"), ("ema_decay", 1.0, "below 1"), ("batch_size", 0, "at least 1")],
+)
+@pytest.mark.parametrize("network", ["denoiser", "reward_model", "actor_critic"])
+def test_the_updates_of_a_network_are_named_after_it(network: str, field: str, value: float, remedy: str) -> None:
+    with pytest.raises(ConfigError, match=f"^updates.{network}.{field} is {value}: .*{remedy}"):
+        UpdatesConfig(**{network: UpdateConfig(**{field: value})})
+
+
+@pytest.mark.parametrize(
     ("group", "values", "name"),
     [
         ("sampler", {"rho": math.inf}, "sampler.rho"),
@@ -169,8 +181,35 @@ def test_values_out_of_range_are_named_with_the_remedy(
     ],
 )
 def test_numbers_are_finite(group: str, values: dict[str, Any], name: str) -> None:
-    with pytest.raises(ConfigError, match=f"^{name} is (inf|nan): use a finite number$"):
+    with pytest.raises(ConfigError, match=f"^{name} is (inf|nan): "):
         from_dict({group: values})
+
+
+def number_fields(kind: Any) -> Iterator[tuple[type, str]]:
+    """Every field of a number or numbers, with the class that it is in."""
+    for name, hint in get_type_hints(kind).items():
+        if isinstance(hint, type) and is_dataclass(hint):
+            yield from number_fields(hint)
+        elif {int, float} & {hint, *get_args(hint)}:
+            yield kind, name
+
+
+@pytest.mark.parametrize(("kind", "name"), set(number_fields(Config)))
+def test_every_number_has_a_range_that_holds_its_default(kind: type, name: str) -> None:
+    allowed = ranges(kind)[name]
+    default = next(item.default for item in fields(kind) if item.name == name)
+    assert all(map(allowed.holds, default if isinstance(default, tuple) else (default,)))
+    assert not allowed.holds(math.nan)
+    assert name in ("s_tmax", "max_gradient_norm") or not allowed.holds(math.inf)
+
+
+@pytest.mark.parametrize("rho", [0.1, 1_000.0])
+@pytest.mark.parametrize("sigma", [(1e-6, 2e-6), (1e-6, 1e6), (5e5, 1e6)])
+def test_noise_schedules_at_the_ends_of_the_ranges_are_finite(rho: float, sigma: tuple[float, float]) -> None:
+    """`--sampler.rho 1e-30` overflowed in the schedule."""
+    levels = noise_schedule(SamplerConfig(num_steps=5, sigma_min=sigma[0], sigma_max=sigma[1], rho=rho))
+    assert all(map(math.isfinite, levels))
+    assert levels == sorted(levels, reverse=True)
 
 
 def test_a_limit_may_be_infinite() -> None:

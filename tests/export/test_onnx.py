@@ -166,8 +166,9 @@ def test_a_missing_package_is_named_with_the_remedy(
     package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
+    (tmp_path / "weights.pt").touch()
     with pytest.raises(SystemExit):
-        main(["export", "nowhere", str(tmp_path / "out")])
+        main(["export", str(tmp_path / "weights.pt"), str(tmp_path / "out")])
     assert capsys.readouterr().err == (
         f'diamond: package {package} is not installed: pip install "diamond-wm[export]"\n'
     )

@@ -1,45 +1,50 @@
 """What each verb of the command line can be told: one dataclass a verb, read by `arguments.parse`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from diamond.config import Config
+from diamond.config.ranges import AtLeast, Between, Checked, Positive
 from diamond.lab.studies.scale import Scale
+from diamond.runs.folder import Which
+
+Resume = Annotated[tuple[Path, ...] | None, tyro.conf.arg(metavar="[RUN]")]
+"""An option that may be given without a value: None if it is not given, () if it is given alone."""
 
 
 @dataclass(frozen=True)
-class Train:
+class Train(Checked, prefix="--"):
     """Train an agent in its own dream; with no argument, a small one that suits a laptop, on MinAtar Breakout."""
 
     config: Annotated[Config, tyro.conf.arg(name="")]
     run: Path | None = None
     """Folder for the run; by default a new one under `runs/`."""
-    resume: Path | None = None
+    resume: Resume = None
     """Go on with the run in this folder, or the newest one; a longer schedule is allowed, other changes are refused."""
     device: str | None = None
     """Short for --compute.device."""
 
 
 @dataclass(frozen=True)
-class Evaluate:
+class Evaluate(Checked, prefix="--"):
     """Play whole real games with a trained agent and print its score."""
 
     run: Annotated[Path | None, tyro.conf.Positional] = None
     """Run folder, published `.pt` file, or its name on the hub, `hf:OWNER/REPO/Game`; by default the newest run."""
-    episodes: int = 100
+    episodes: Annotated[int, AtLeast(1)] = 100
     """Games to play."""
     mode: Literal["sampled", "greedy"] = "sampled"
     """Draw actions from the policy, or take its most probable one."""
-    temperature: float = 1.0
+    temperature: Annotated[float, Positive()] = 1.0
     """Divides the policy's logits before an action is drawn; towards 0 it becomes greedy."""
-    max_steps: int | None = None
+    max_steps: Annotated[int | None, AtLeast(1)] = None
     """Agent steps after which a game is cut off; by default the run's."""
-    checkpoint: str = "last"
+    checkpoint: Which = "last"
     """`last`, `best`, or the number of an epoch."""
-    seed: int = 0
+    seed: Annotated[int, Between(0, 2**32 - 1)] = 0
     """Seed of the games and of the sampled actions."""
     device: str = "auto"
     """Device to run on."""
@@ -52,36 +57,36 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
-class Dream:
+class Dream(Checked, prefix="--"):
     """Write a video of the real game beside the dream, from the same frames under the same actions."""
 
     out: Path
     """MP4 file to write."""
     run: Annotated[Path | None, tyro.conf.Positional] = None
     """Run folder; by default the newest run."""
-    steps: int = 150
+    steps: Annotated[int, AtLeast(1)] = 150
     """Steps to dream; fewer are shown if no real game lasts that long."""
-    checkpoint: str = "last"
+    checkpoint: Which = "last"
     """`last`, `best`, or the number of an epoch."""
-    seed: int = 0
+    seed: Annotated[int, Between(0, 2**32 - 1)] = 0
     """Seed of the real game and of the dream."""
     device: str = "auto"
     """Device to run on."""
 
 
 @dataclass(frozen=True)
-class Fidelity:
+class Fidelity(Checked, prefix="--"):
     """Measure how far a dream can be trusted, on real games that it was never trained on."""
 
     run: Annotated[Path | None, tyro.conf.Positional] = None
     """Run folder, published `.pt` file, or its name on the hub, `hf:OWNER/REPO/Game`; by default the newest run."""
     data: Path | None = None
     """Folder of recorded real games to measure on; by default fresh ones are played."""
-    games: int = 16
+    games: Annotated[int, AtLeast(10)] = 16
     """Real games to play with the agent, and as many with random actions; at least 10."""
-    steps: int = 1_100
+    steps: Annotated[int, AtLeast(1)] = 1_100
     """Steps after which a real game is cut off; curves end at 1,000 steps ahead."""
-    contexts: int = 256
+    contexts: Annotated[int, AtLeast(1)] = 256
     """Real moments, spread over the games, at which every action is tried."""
     lpips: Path | None = None
     """Weights of LPIPS, written by `tools/convert_lpips.py`, to measure it too."""
@@ -89,9 +94,9 @@ class Fidelity:
     """ONNX file of a network, to measure the Fréchet distance of its features: FID for frames, FVD for videos."""
     out: Path | None = None
     """Folder to write; by default `fidelity` in the run's folder. Only an older result is overwritten."""
-    checkpoint: str = "last"
+    checkpoint: Which = "last"
     """`last`, `best`, or the number of an epoch."""
-    seed: int = 0
+    seed: Annotated[int, Between(0, 2**32 - 1)] = 0
     """Seed of the games, of the dream's noise and of the intervals."""
     device: str = "auto"
     """Device to run on."""
@@ -100,7 +105,7 @@ class Fidelity:
 
 
 @dataclass(frozen=True)
-class Play:
+class Play(Checked, prefix="--"):
     """Play a dream in the browser; with no run of your own, a small one that comes with the package."""
 
     run: Annotated[Path | None, tyro.conf.Positional] = None
@@ -108,28 +113,28 @@ class Play:
     the one that comes with the package."""
     host: str = "127.0.0.1"
     """Address to listen on; with any but this machine's own, pages need the token in the printed address."""
-    port: int = 8000
+    port: Annotated[int, Between(0, 65_535)] = 8000
     """Port to listen on; 0 takes any that is free."""
     open: bool = False
     """Open the page in the browser."""
-    checkpoint: str = "last"
+    checkpoint: Which = "last"
     """`last`, `best`, or the number of an epoch."""
     game: str | None = None
     """Atari game of a published `.pt` file that is not named after it."""
-    seed: int = 0
+    seed: Annotated[int, Between(0, 2**32 - 1)] = 0
     """Seed of the first game."""
     device: str = "auto"
     """Device to run on."""
-    sessions: int = 8
+    sessions: Annotated[int, AtLeast(1)] = 8
     """Games at the same time; every page that is opened anew is one."""
-    viewers: int = 16
+    viewers: Annotated[int, AtLeast(1)] = 16
     """Pages that may look at one game."""
-    idle_minutes: float = 30.0
+    idle_minutes: Annotated[float, Positive()] = 30.0
     """Minutes without a button or a setting, after which a game is ended."""
 
 
 @dataclass(frozen=True)
-class Export:
+class Export(Checked, prefix="--"):
     """Write a dream as a page that plays it without a server, or as ONNX files."""
 
     run: Annotated[Path, tyro.conf.Positional]
@@ -140,14 +145,14 @@ class Export:
     """A page for any web server with all that it needs, or the networks alone."""
     half: bool = False
     """Store the weights with 16 bits: half the size; what is computed with them stays 32 bits wide."""
-    checkpoint: str = "last"
+    checkpoint: Which = "last"
     """`last`, `best`, or the number of an epoch."""
     game: str | None = None
     """Atari game of a published `.pt` file that is not named after it."""
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Checked, prefix="--"):
     """Write one self-contained HTML page about one or several runs, finished or not."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
@@ -157,13 +162,13 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Bench:
+class Bench(Checked, prefix="--"):
     """Measure how fast this machine trains and dreams, beside what a matrix product and a copy reach on it."""
 
     config: Annotated[Config, tyro.conf.arg(name="")]
-    blocks: int = 5
+    blocks: Annotated[int, AtLeast(1)] = 5
     """Measurements of each figure; the median is printed, the lowest and the highest beside it."""
-    seconds: float = 1.0
+    seconds: Annotated[float, Positive(1e-9)] = 1.0
     """Least duration of a measurement."""
     json: Path | None = None
     """Also write all figures to this file."""
@@ -178,7 +183,7 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class Benchmark:
+class Benchmark(Checked, prefix="--"):
     """Atari 100k: plan its 26 x 5 runs, or put results beside 30 published methods, in a table and figures."""
 
     what: Annotated[Literal["plan", "table"], tyro.conf.Positional]
@@ -193,22 +198,18 @@ class Benchmark:
     """Published methods to show; by default all."""
     games: tuple[str, ...] = ()
     """Games to plan or to compare on; by default all 26."""
-    resamples: int = 2_000
+    resamples: Annotated[int, AtLeast(1)] = 2_000
     """Resamples of the bootstrap behind the intervals."""
-    seed: int = 0
+    seed: Annotated[int, Between(0, 2**32 - 1)] = 0
     """Seed of the bootstrap."""
 
 
 @dataclass(frozen=True)
-class Study:
+class Study(Checked, prefix="--"):
     """Repeat one of the paper's analyses of its world model, at any scale; stopped, it goes on where it was."""
 
-    what: Annotated[Literal["edm-vs-ddpm", "denoising-steps", "start-noise", "consistency"], tyro.conf.Positional] = (
-        "edm-vs-ddpm"
-    )
-    """`edm-vs-ddpm`: which diffusion drifts. `denoising-steps`: what a single step blurs. `start-noise`: from how much
-    noise sampling should begin. `consistency`: objects that change or vanish."""
-    scale: Annotated[Scale, tyro.conf.arg(name="")] = field(default_factory=Scale)
+    what: Annotated[str, tyro.conf.Suppress]
+    scale: Annotated[Scale, tyro.conf.arg(name="")]
     out: Path | None = None
     """Folder of the study; by default one named after study and game under `runs/`."""
     game: str | None = None
@@ -219,5 +220,5 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Presets:
+class Presets(Checked, prefix="--"):
     """List the presets of `diamond train`."""

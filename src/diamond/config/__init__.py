@@ -16,9 +16,8 @@ from diamond.config.experiment import (
     UNetConfig,
     UpdateConfig,
     UpdatesConfig,
-    flatten,
 )
-from diamond.config.serial import FREE_ON_RESUME, changes_that_forbid_resume, from_dict, to_dict
+from diamond.config.serial import FREE_ON_RESUME, changes_that_forbid_resume, flatten, from_dict, to_dict
 
 __all__ = [
     "FREE_ON_RESUME",

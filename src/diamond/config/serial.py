@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from diamond.config.experiment import Config, flatten, require
+from diamond.config.experiment import Config
+from diamond.config.ranges import require
 
 FREE_ON_RESUME = ("schedule", "compute", "logging", "collection.total_steps")
 """Groups and fields that a resumed run may change; everything else decides what is learned and must stay."""
@@ -29,7 +30,8 @@ def from_dict(values: Any, kind: type = Config, name: str = "config") -> Any:
         ConfigError: a field is unknown, of the wrong type or out of range.
     """
     require(isinstance(values, dict), name, values, "must be a table of fields")
-    hints = get_type_hints(kind)
+    types = get_type_hints(kind)
+    hints = {item.name: types[item.name] for item in dataclasses.fields(kind)}
     unknown = sorted(set(values) - set(hints))
     require(not unknown, f"{name}.{unknown[0]}" if unknown else name, "unknown", f"known fields are {', '.join(hints)}")
     return kind(**{key: _parse(item, hints[key], f"{name}.{key}") for key, item in values.items()})
@@ -54,6 +56,22 @@ def _parse(value: Any, hint: Any, name: str) -> Any:
     accepted = tuple(get_args(hint)) or (hint,)
     require(type(value) in accepted, name, value, f"must be of type {getattr(hint, '__name__', hint)}")
     return value
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted field names and their values, for example `denoiser.unet.channels`.
+
+    Args:
+        config: a configuration or the table that its file holds.
+        prefix: stands before each name.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in (config if isinstance(config, dict) else vars(config)).items():
+        if dataclasses.is_dataclass(value) or (isinstance(value, dict) and value):
+            flat.update(flatten(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = value
+    return flat
 
 
 def changes_that_forbid_resume(old: Config, new: Config) -> list[str]:

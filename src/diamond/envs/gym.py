@@ -88,6 +88,11 @@ def make_gymnasium_env(cfg: EnvConfig, num_envs: int) -> RealEnv:
 
 
 def _make_one(name: str) -> gymnasium.Env[Any, Any]:
+    module, colon, rest = name.partition(":")
+    if colon and (not module or not rest or ":" in rest):
+        raise EnvError(
+            f"env.id is {name!r}: give an id, or a module and an id with one colon between, 'my_module:my_id'"
+        )
     _import_package_of(name)
     try:
         env: gymnasium.Env[Any, Any] = gymnasium.make(name, disable_env_checker=True)

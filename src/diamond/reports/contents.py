@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diamond.config.experiment import flatten
+from diamond.config import flatten
 from diamond.errors import RunError
 from diamond.runs.folder import EVALUATION, FILMSTRIP, VIDEO, dream_errors_file, read_json
 from diamond.runs.metrics import parse_row

@@ -8,12 +8,11 @@ evaluation.json, dream-errors.json, dream.mp4, dream.png, report.html   written 
 
 import json
 import os
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import filelock
+from typing import Any, Literal
 
 from diamond.config import Config, changes_that_forbid_resume, from_dict, to_dict
 from diamond.errors import ConfigError, RunError
@@ -29,6 +28,8 @@ EVALUATION, DREAM_ERRORS = "evaluation.json", "dream-errors.json"
 VIDEO, FILMSTRIP, REPORT = "dream.mp4", "dream.png", "report.html"
 RUNS = Path("runs")
 """Where runs are made unless a folder is named."""
+Which = Literal["last", "best"] | int
+"""A checkpoint: the newest one, the one with the best evaluation, or that of an epoch."""
 
 
 @dataclass
@@ -136,12 +137,14 @@ class RunFolder:
             write_json(self.path / "config.json", to_dict(config))
             self.config = config
 
-    def lock(self) -> filelock.AcquireReturnProxy:
+    def lock(self) -> AbstractContextManager[object]:
         """Hold the run for writing until the context is left or the process ends.
 
         Raises:
             RunError: another process holds it.
         """
+        import filelock  # here, because reading a run needs none
+
         lock = filelock.FileLock(self.path / "run.lock")
         try:
             return lock.acquire(timeout=0)

@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-
 
 def command() -> str:
     """What was typed to start this process, without the folder of the program."""
@@ -55,6 +53,8 @@ def median(metric: str, values: list[float]) -> dict[str, Any]:
 
 def machine(fused: bool) -> dict[str, Any]:
     """Hardware, system and versions, and whether networks run on the fused kernels (`kernels.in_use`)."""
+    import torch  # here, because a run folder can be read without it
+
     return {
         "system": platform.platform(),
         "processor": _processor(),

@@ -71,7 +71,7 @@ def test_every_planned_command_trains_what_it_says() -> None:
     for run in plan(["Pong"])["runs"][::2]:
         program, verb, *words = shlex.split(run["command"])
         assert (program, verb) == ("diamond", "train")
-        args = parse(Train, "diamond", "train", words)
+        args = parse(Train, "diamond train", words)
         assert (args.config.preset, args.config.env.name) == ("atari100k", run["game"])
         assert (args.config.seed, args.run) == (run["seed"], Path(run["run"]))
 

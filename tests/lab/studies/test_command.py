@@ -71,9 +71,9 @@ def test_frames_too_small_for_a_boxer_are_refused(tmp_path: Path, capsys: pytest
     ("words", "message"),
     [
         (["denoising-steps", *SMALL, "--horizon", "9"], "--horizon is 9: use at least 10"),
-        ([], "study is None: name one of edm-vs-ddpm"),
-        (["--seeds", "1"], "study is '--seeds': name one of"),
-        (["edm-vs-dppm"], "study is 'edm-vs-dppm': name one of"),
+        ([], "Expected one of {edm-vs-ddpm, denoising-steps"),
+        (["--seeds", "1"], "Available subcommands: edm-vs-ddpm, denoising-steps"),
+        (["edm-vs-dppm"], "Available subcommands: edm-vs-ddpm, denoising-steps"),
         (["start-noise", "--updates", "0"], "--updates is 0: use at least 1"),
         (["start-noise", "--game", "Breakuot"], "did you mean Breakout"),
         (["start-noise", "--device", "cuda:99"], "cuda:99"),

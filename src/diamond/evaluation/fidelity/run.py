@@ -14,8 +14,8 @@ from diamond.evaluation.fidelity.measure import FORMAT_VERSION, KIND, Result, me
 from diamond.evaluation.fidelity.plan import Plan, Progress, fresh_sets, recorded_set
 from diamond.experience.episodes import EpisodeFolder
 from diamond.interop import hub
-from diamond.loading import Which, choose_checkpoint, load
-from diamond.runs.folder import RunFolder
+from diamond.loading import choose_checkpoint, load
+from diamond.runs.folder import RunFolder, Which
 from diamond.runs.provenance import origin
 from diamond.runs.streams import derive_seed
 from diamond.version import __version__

@@ -1,58 +1,56 @@
 """How large a study is: small by default, as large as the paper's where there is a machine for it."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from diamond.config import DenoiserConfig, EnvConfig, UNetConfig, UpdateConfig
+from diamond.config.ranges import AtLeast, Between, Checked, Positive
 from diamond.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Scale:
+class Scale(Checked, prefix="--"):
     """Data, network, training and measurement of a study; the defaults suit one CPU core for an hour or two.
 
     Raises:
         ConfigError: a value is out of range.
     """
 
-    data_steps: int = 20_000
+    data_steps: Annotated[int, AtLeast(1)] = 20_000
     """Real steps that the world models are trained on."""
-    size: int = 32
+    size: Annotated[int, Between(8, 1_024, "pixels")] = 32
     """Height and width of frames in pixels."""
-    channels: tuple[int, ...] = (16, 32, 32)
+    channels: Annotated[tuple[int, ...], AtLeast(1, 65_536)] = (16, 32, 32)
     """Feature channels of each level of the denoiser, one residual block a level."""
-    condition_channels: int = 64
+    condition_channels: Annotated[int, AtLeast(2, 65_536)] = 64
     """Width of the conditioning vector."""
-    updates: int = 3_000
+    updates: Annotated[int, AtLeast(1)] = 3_000
     """Gradient steps of each world model."""
-    batch_size: int = 16
+    batch_size: Annotated[int, AtLeast(1)] = 16
     """Segments per gradient step."""
-    learning_rate: float = 1e-3
+    learning_rate: Annotated[float, Positive(1e-12, 1)] = 1e-3
     """Step size after the warm-up."""
-    ema_decay: float = 0.995
+    ema_decay: Annotated[float, Between(0, 1, closed=False)] = 0.995
     """Decay of the averaged weights that dream."""
-    trajectories: int = 16
+    trajectories: Annotated[int, AtLeast(2)] = 16
     """Held-out real games that dreams start from and are compared with."""
-    horizon: int = 1_000
+    horizon: Annotated[int, AtLeast(1)] = 1_000
     """Imagined steps of each."""
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: Annotated[tuple[int, ...], Between(0, 2**32 - 1)] = (0, 1, 2)
     """Seeds of training; data and held-out games are the same for all."""
     agents: bool = False
     """Study denoising-steps alone: also train the preset laptop's agent with each number of steps, a quarter of an hour
     each."""
     device: str = "auto"
     """Device to train and dream on."""
-    threads: int = 1
+    threads: Annotated[int, AtLeast(1)] = 1
     """CPU threads."""
 
-    def __post_init__(self) -> None:
-        for name in ("data_steps", "updates", "batch_size", "horizon", "threads"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"--{name.replace('_', '-')} is {getattr(self, name)}: use at least 1")
-        if self.trajectories < 2:
-            raise ConfigError(f"--trajectories is {self.trajectories}: use at least 2, real games are compared too")
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+    def check_together(self) -> None:
+        """Seeds differ, and the denoiser is one that can be built."""
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"--seeds are {self.seeds}: give different numbers from 0 on")
-        _ = self.updates_cfg, self.env("Breakout"), self.denoiser()  # their own checks
+        self.denoiser()
 
     @property
     def updates_cfg(self) -> UpdateConfig:
@@ -72,10 +70,18 @@ class Scale:
         return DenoiserConfig(unet, sigma_offset=sigma_offset, autoregressive_steps=autoregressive_steps)
 
 
-STUDIES: dict[str, tuple[str, Scale]] = {
-    "edm-vs-ddpm": ("Breakout", Scale()),
-    "denoising-steps": ("Boxing", Scale(size=64, channels=(16, 16, 32, 32), updates=2_000, horizon=400)),
-    "start-noise": ("Breakout", Scale()),
-    "consistency": ("Asterix", Scale(size=64, channels=(16, 16, 32, 32), updates=2_000, horizon=150, seeds=(0,))),
+STUDIES: dict[str, tuple[str, Scale, str]] = {
+    "edm-vs-ddpm": ("Breakout", Scale(), "Which diffusion keeps a dream from drifting away, EDM or DDPM."),
+    "denoising-steps": (
+        "Boxing",
+        Scale(size=64, channels=(16, 16, 32, 32), updates=2_000, horizon=400),
+        "What a single denoising step blurs.",
+    ),
+    "start-noise": ("Breakout", Scale(), "How much noise sampling should begin with."),
+    "consistency": (
+        "Asterix",
+        Scale(size=64, channels=(16, 16, 32, 32), updates=2_000, horizon=150, seeds=(0,)),
+        "Objects that change or vanish.",
+    ),
 }
-"""Every study's game, the paper's, and its default scale."""
+"""Every study's game, the paper's, its default scale and its question."""

@@ -14,9 +14,9 @@ from diamond.config import EnvConfig
 from diamond.envs import RealEnv, make_env
 from diamond.errors import ConfigError, DataError, DiamondError, RunError
 from diamond.experience.frames import to_stored
-from diamond.loading import Which, load, load_starts
+from diamond.loading import load, load_starts
 from diamond.play.game.worlds import Past
-from diamond.runs.folder import newest_run
+from diamond.runs.folder import Which, newest_run
 
 BUNDLED = Path(__file__).parent.parent / "bundled"
 """A small run that comes with the package, so that there is something to play at once."""
