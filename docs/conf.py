@@ -24,6 +24,9 @@ PAGES = {
 }
 """The contents at the side of every page."""
 
+SECTIONS = ("Args:", "Returns:", "Raises:", "Yields:")
+"""Of docstrings, read by napoleon."""
+
 project = "diamond-wm"
 release = version = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
@@ -37,6 +40,8 @@ html_title = "diamond-wm"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_copyright = False
+html_use_index = False
+html_domain_indices = False
 html_theme_options = {"navigation_with_keys": True}
 html_additional_pages = {"index": "redirect.html"}
 templates_path = ["templates"]
@@ -53,14 +58,19 @@ def add_contents(app: Any, page: str, source: list[str]) -> None:
             source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{entries}\n```\n"
 
 
-def keep_legends(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """Show the legend of axes and units in a docstring line by line, as it is written."""
-    legend = [i for i, line in enumerate(lines) if line.startswith(("Axes ", "Units "))]
-    if legend:
-        end = next((i for i in range(legend[0], len(lines)) if not lines[i].strip()), len(lines))
-        lines[legend[0] : end] = ["::", "", *(f"    {line}" for line in lines[legend[0] : end]), ""]
+def keep_layout(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Show formulas, tables and legends of axes and units in a docstring as they are written: a block that is indented
+    or begins with "Axes" or "Units", before the first section such as "Args:"."""
+    shown: list[str] = []
+    blocks = "\n".join(lines).split("\n\n")
+    while blocks and not any(line in SECTIONS for line in blocks[0].splitlines()):
+        block = blocks.pop(0)
+        if block.startswith(("Axes ", "Units ")):
+            block = "\n".join(f"    {line}" for line in block.splitlines())
+        shown.append(f"::\n\n{block}" if block.startswith("    ") else block)
+    lines[:] = "\n\n".join([*shown, *blocks]).splitlines()
 
 
 def setup(app: Any) -> None:
     app.connect("source-read", add_contents)
-    app.connect("autodoc-process-docstring", keep_legends)
+    app.connect("autodoc-process-docstring", keep_layout, priority=400)  # before napoleon
