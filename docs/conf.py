@@ -3,6 +3,7 @@
 The source folder is the repository, so that links between README, docs and benchmarks hold on the site and off it.
 """
 
+import re
 from typing import Any
 
 from diamond import __version__
@@ -27,12 +28,16 @@ PAGES = {
 SECTIONS = ("Args:", "Returns:", "Raises:", "Yields:")
 """Of docstrings, read by napoleon."""
 
+AS_WRITTEN = re.compile(r"(Axes|Units) |\w+ = ")
+"""Beginnings of paragraphs that are no prose."""
+
 project = "diamond-wm"
 release = version = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 root_doc = "docs/index"
 include_patterns = [f"{page}.*" for pages in PAGES.values() for page in pages] + [f"{root_doc}.md"]
 exclude_patterns = [".*", "runs", "site", "build", "dist", "src", "tests"]
+highlight_language = "text"
 default_role = "code"  # docstrings put names in single backticks
 myst_heading_anchors = 3
 html_theme = "furo"
@@ -40,6 +45,7 @@ html_title = "diamond-wm"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_copyright = False
+html_copy_source = False
 html_use_index = False
 html_domain_indices = False
 html_theme_options = {"navigation_with_keys": True}
@@ -59,13 +65,14 @@ def add_contents(app: Any, page: str, source: list[str]) -> None:
 
 
 def keep_layout(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """Show formulas, tables and legends of axes and units in a docstring as they are written: a block that is indented
-    or begins with "Axes" or "Units", before the first section such as "Args:"."""
+    """Show formulas, code, tables and legends in a docstring as they are written, up to a section such as "Args:"."""
+    if lines and lines[0].startswith("Alias for field number"):  # a NamedTuple's field without a docstring
+        lines.clear()
     shown: list[str] = []
     blocks = "\n".join(lines).split("\n\n")
     while blocks and not any(line in SECTIONS for line in blocks[0].splitlines()):
         block = blocks.pop(0)
-        if block.startswith(("Axes ", "Units ")):
+        if AS_WRITTEN.match(block):
             block = "\n".join(f"    {line}" for line in block.splitlines())
         shown.append(f"::\n\n{block}" if block.startswith("    ") else block)
     lines[:] = "\n\n".join([*shown, *blocks]).splitlines()

@@ -17,7 +17,7 @@ from diamond.reports.video import Frames, side_by_side
 from diamond.runs.files import write_bytes
 
 PICTURE = Path(__file__).parent.parent / "docs/images/dream.gif"
-WIDTH = 300
+WIDTH = 240
 """Of each of the two pictures, in pixels."""
 FRAMES_PER_SECOND = 6
 """Slower than `diamond dream`, so that an eye can compare both sides."""
@@ -44,7 +44,7 @@ def main() -> None:
     agent = load(args.run, device="cpu")
     recording = record_real(agent, args.seed, max(RECORDED_STEPS, 2 * args.steps), num_envs=4)
     real, dreamed = real_beside_dream(agent, recording, args.steps, args.seed)
-    write_bytes(PICTURE, encode_gif(side_by_side(real, dreamed, scale=max(1, WIDTH // agent.config.env.width))))
+    write_bytes(PICTURE, encode_gif(side_by_side(real, dreamed, gap=1, scale=max(1, WIDTH // agent.config.env.width))))
     print(f"{PICTURE}: {len(real)} steps, {PICTURE.stat().st_size / 1e6:.2f} MB")
 
 
