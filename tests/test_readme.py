@@ -26,8 +26,11 @@ PAGES = [
     ROOT / "benchmarks/README.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
-NOT_RUN_HERE = {"python3 -m venv", ". .venv/bin/activate", "pip install", "pre-commit install", "pytest", ".ci/run"}
-"""Beginnings of commands that install or that run the tests themselves."""
+NOT_RUN_HERE = {
+    *("python3 -m venv", ". .venv/bin/activate", "pip install", "pre-commit install"),
+    *("pytest", ".ci/run", "sphinx-build"),
+}
+"""Beginnings of commands that install, run the tests themselves or build the documentation."""
 SMALL = {"--preset": "debug", "--episodes": "2", "--steps": "4", "--schedule.epochs": "4", "--seconds": "0.01"}
 """Options replaced by small values."""
 

@@ -16,14 +16,20 @@ PAGE = Path(__file__).parent.parent / "docs/configuration.md"
 INTRODUCTION = """\
 # Configuration
 
-Every hyper-parameter, its value in each preset, the values allowed, its meaning and its unit.
-`python tools/write_configuration.py` writes this page from `src/diamond/config/experiment.py`; a test keeps both equal.
+Every hyper-parameter: its value in each preset, the values allowed, its meaning and its unit.
+`python tools/write_configuration.py` writes this page from `src/diamond/config/experiment.py`, and a test checks that
+both agree.
 
-Each name is an option of `diamond train`: `--env.num-envs 2` (dashes and underscores mean the same). Lists are given
-with spaces, `--denoiser.unet.channels 32 64`; switches as `--compute.bfloat16` and `--compute.no-bfloat16`. A run keeps
-its values in `config.json`. Values that are not allowed are refused before anything is written; "or more" ends at
-10^9, and a range holds for each number of a list. A resumed run may change only
-{free}.
+Each name is an option of `diamond train`:
+
+| kind | example |
+|---|---|
+| a value | `--env.num-envs 2` (dashes and underscores mean the same) |
+| a list | `--denoiser.unet.channels 32 64` |
+| a switch | `--compute.bfloat16`, `--compute.no-bfloat16` |
+
+A run stores its values in `config.json`. Values that are not allowed are refused before anything is written. "Or more"
+ends at 10^9. A range holds for each number of a list. A resumed run may change only {free}.
 """
 
 

@@ -10,10 +10,11 @@ PAGE = BENCHMARKS / "README.md"
 INTRODUCTION = """\
 # Results
 
-All that is in `benchmarks/results/`, one section a file. `python tools/write_results.py` writes this page; a test keeps
-both equal. Values are followed by their 95 % interval, speeds by the lowest and the highest of n blocks; n is the
-number of games, segments or repetitions behind each.
-What the fields mean and how the files are made is in [Reproducing](../docs/reproducing.md).
+All numbers of `benchmarks/results/`, one section for each file. `python tools/write_results.py` writes this page, and a
+test checks that both agree. Values are followed by their 95 % interval, speeds by the lowest and the highest of n
+blocks. n is the number of games, segments or repetitions behind each value.
+
+[Reproducing](../docs/reproducing.md#results) explains the fields, and how the files are made.
 """
 
 
