@@ -1,6 +1,6 @@
 /*
- * How frames are stored and how networks see them, as in the package's experience/frames.py: stored as rows of
- * RGB bytes, seen as floats from -1 to 1, all red values before the green and the blue ones.
+ * How frames are stored and how networks see them, as in the package's experience/frames.py: stored
+ * as rows of RGB bytes, seen as floats from -1 to 1, all red values before the green and blue ones.
  */
 
 const CHANNELS = 3;

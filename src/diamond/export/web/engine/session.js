@@ -1,7 +1,7 @@
 /*
  * One game with its past: it acts, rewinds and branches, as in the package's play/game/session.py.
- * It knows nothing of clocks and pages. Every frame shown is a moment, which holds all that decides how
- * the game goes on; going back means to step from an older one.
+ * It knows nothing of clocks and pages. Every frame shown is a moment, which holds all that decides
+ * how the game goes on; going back means to step from an older one.
  */
 
 import { actionFor } from './buttons.js';
