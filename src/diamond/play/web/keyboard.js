@@ -14,7 +14,8 @@ import { isBindable } from './bindings.js';
  * @property {string} text what it does
  * @property {() => void} act
  * @property {boolean} [repeats] whether it acts again and again while held
- * @property {keyof import('./protocol.js').Hello} [needs] what of the hello must not be null for it to be shown
+ * @property {keyof import('./protocol.js').Hello} [needs] what of the hello must not be null for it
+ *   to be shown
  */
 
 const TEXT = 'input[type=number]';
