@@ -82,9 +82,9 @@ class Tab:
         """The one element of this CSS selector."""
         return self.page.locator(selector)
 
-    def until(self, condition: Callable[[], bool]) -> None:
+    def until(self, condition: Callable[[], bool], patience: float = PATIENCE) -> None:
         """Wait for something to become true. (The page's rules forbid Playwright to wait inside the page.)"""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while not condition():
             assert time.monotonic() < deadline, "this never came true"
             self.page.wait_for_timeout(20)

@@ -60,6 +60,11 @@ def test_the_runtime_has_its_version_and_licence(exported: tuple[Path, Exported]
     assert {path.name for path in (folder / "runtime").iterdir()} == {*facts["files"], "runtime.json"}
 
 
+def test_the_page_is_checked_against_the_types_of_this_runtime() -> None:
+    package = json.loads((Path(__file__).parents[2] / "package.json").read_text(encoding="utf-8"))
+    assert package["devDependencies"]["onnxruntime-common"] == runtime.runtime_facts()["version"]
+
+
 def test_a_damaged_runtime_is_not_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = runtime.runtime_facts()
     facts["files"] = {"LICENSE": {"bytes": 1, "sha256": "0"}}

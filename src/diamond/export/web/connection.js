@@ -1,5 +1,5 @@
 /*
- * Takes the place of the line to the server: the game runs in this page, in a thread of its own,
+ * Stands for the line to the server: the game runs in this page, in a thread of its own,
  * and what the page sends and gets is the same. Nothing leaves this machine.
  */
 
@@ -10,12 +10,16 @@
 /**
  * Starts the game, and starts it again where the player asks for that after it broke down.
  * @param {object} listener
- * @param {(message: any) => void} listener.onMessage
+ * @param {(message: import('./protocol.js').Message) => void} listener.onMessage
  * @param {(frame: import('./protocol.js').Frame) => void} listener.onFrame
  * @param {(state: ConnectionState, text: string) => void} listener.onState text for the player
- * @returns {{send: (message: object) => void, startAgain: () => void}}
+ * @returns {{
+ *   send: (message: import('./protocol.js').Request) => void,
+ *   startAgain: () => void,
+ * }}
  */
 export function openConnection({ onMessage, onFrame, onState }) {
+  /** @type {?Worker} */
   let worker = null;
 
   function open() {
@@ -28,6 +32,7 @@ export function openConnection({ onMessage, onFrame, onState }) {
     tellVisibility();
   }
 
+  /** @param {import('./engine/types.js').ToPage} message */
   function receive(message) {
     if (message.type === 'frame') onFrame(message);
     else if (message.type === 'loading') onState('connecting', message.text);
@@ -38,8 +43,9 @@ export function openConnection({ onMessage, onFrame, onState }) {
     }
   }
 
+  /** @param {string} text */
   function end(text) {
-    worker.terminate();
+    worker?.terminate();
     worker = null;
     onState('ended', text);
   }

@@ -9,6 +9,7 @@ import { recall, remember } from './page.js';
 /** The game's buttons that are directions. */
 export const DIRECTIONS = ['UP', 'DOWN', 'LEFT', 'RIGHT'];
 
+/** @type {Map<string, string[]>} */
 const PAD_DIRECTIONS = new Map([
   ['UP', ['Pad12', 'Axis1-']],
   ['DOWN', ['Pad13', 'Axis1+']],
@@ -69,7 +70,7 @@ export const isBindable = (code) => !UNBINDABLE.test(code);
  */
 export function inputName(input) {
   if (isPadInput(input) && input.startsWith('Pad')) {
-    const number = input.slice(3);
+    const number = Number(input.slice(3));
     return PAD_NAMES[number] ?? `Button ${number}`;
   }
   const name = KEY_NAMES.get(input) ?? AXIS_NAMES.get(input);
@@ -81,28 +82,43 @@ export function inputName(input) {
  */
 export function createBindings() {
   let name = '';
+  /** @type {Map<string, string>} button by input */
   let defaults = new Map();
+  /** @type {Map<string, string>} */
   let current = new Map();
+  /** @type {?((input: ?string) => void)} */
   let waiting = null;
 
   return {
-    /** Takes the server's hello. */
+    /**
+     * Takes the server's hello.
+     * @param {import('./protocol.js').Hello} hello
+     */
     start({ buttons, keys }) {
       name = `keys:${[...buttons].sort().join(',')}`;
+      /** @param {[string, string]} binding */
       const known = ([, button]) => buttons.includes(button);
       defaults = new Map([...Object.entries(keys).filter(known), ...padDefaults(buttons)]);
-      const stored = recall(name);
+      const stored = /** @type {?Object<string, string>} */ (recall(name));
       current = stored === null ? new Map(defaults) : new Map(Object.entries(stored).filter(known));
     },
 
-    /** The game's button on this input, or undefined. */
+    /**
+     * The game's button on this input, or undefined.
+     * @param {string} input
+     */
     buttonOn: (input) => current.get(input),
 
-    /** All inputs that mean this button. */
+    /**
+     * All inputs that mean this button.
+     * @param {string} button
+     */
     inputsOf: (button) => [...current.keys()].filter((input) => current.get(input) === button),
 
     /**
-     * Puts a button on this input, in place of its others of the same device.
+     * Puts a button on this input instead of its others of the same device.
+     * @param {string} button
+     * @param {string} input
      * @returns {?string} the button that was on the input before, if it was another one
      */
     rebind(button, input) {
@@ -121,7 +137,10 @@ export function createBindings() {
       remember(name, null);
     },
 
-    /** Gives the next input to `take` and not to the game; null says that it was called off. */
+    /**
+     * Gives the next input to `take` and not to the game; null says that it was called off.
+     * @param {(input: ?string) => void} take
+     */
     waitForInput(take) {
       waiting?.(null);
       waiting = take;
@@ -129,7 +148,10 @@ export function createBindings() {
 
     isWaiting: () => waiting !== null,
 
-    /** Hands over the input that was waited for, or null to call it off. */
+    /**
+     * Hands over the input that was waited for, or null to call it off.
+     * @param {?string} input
+     */
     deliver(input) {
       const take = waiting;
       waiting = null;
@@ -138,12 +160,23 @@ export function createBindings() {
   };
 }
 
+/**
+ * @param {string[]} buttons
+ * @returns {[string, string][]} inputs with their buttons
+ */
 function padDefaults(buttons) {
   const others = buttons.filter((button) => !DIRECTIONS.includes(button)).slice(0, 4);
   return [
-    ...DIRECTIONS.filter((button) => buttons.includes(button)).flatMap((button) =>
-      PAD_DIRECTIONS.get(button).map((input) => [input, button]),
-    ),
-    ...others.map((button, i) => [`Pad${i}`, button]),
+    ...[...PAD_DIRECTIONS]
+      .filter(([button]) => buttons.includes(button))
+      .flatMap(([button, inputs]) => inputs.map((input) => pair(input, button))),
+    ...others.map((button, i) => pair(`Pad${i}`, button)),
   ];
 }
+
+/**
+ * @param {string} input
+ * @param {string} button
+ * @returns {[string, string]}
+ */
+const pair = (input, button) => [input, button];

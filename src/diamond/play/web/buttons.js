@@ -10,7 +10,9 @@
  *   source holds now
  */
 export function createButtons(onChange) {
+  /** @type {Map<string, string[]>} */
   const sources = new Map();
+  /** @type {Set<string>} */
   let held = new Set();
 
   return {

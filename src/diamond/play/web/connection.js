@@ -23,14 +23,18 @@ const CLIENT = 'diamond-play:client';
 /**
  * Connects, and stays connected until the server ends it.
  * @param {object} listener
- * @param {(message: any) => void} listener.onMessage
+ * @param {(message: import('./protocol.js').Message) => void} listener.onMessage
  * @param {(frame: import('./protocol.js').Frame) => void} listener.onFrame
  * @param {(state: ConnectionState, text: string) => void} listener.onState text for the player
- * @returns {{send: (message: object) => void, startAgain: () => void}}
+ * @returns {{
+ *   send: (message: import('./protocol.js').Request) => void,
+ *   startAgain: () => void,
+ * }}
  */
 export function openConnection({ onMessage, onFrame, onState }) {
   const client = takeClient();
-  let socket = null;
+  /** @type {WebSocket} */
+  let socket;
   let pause = FIRST_PAUSE;
 
   function open() {
@@ -42,11 +46,13 @@ export function openConnection({ onMessage, onFrame, onState }) {
       else receive(JSON.parse(data));
     });
     socket.addEventListener('close', ({ code, reason }) => {
-      if (FINAL_CODES.has(code)) onState('ended', reason || FINAL_CODES.get(code));
-      else openLater();
+      const end = FINAL_CODES.get(code);
+      if (end === undefined) openLater();
+      else onState('ended', reason || end);
     });
   }
 
+  /** @param {import('./protocol.js').Message} message */
   function receive(message) {
     if (message.type === 'hello') {
       pause = FIRST_PAUSE;
@@ -77,17 +83,23 @@ export function openConnection({ onMessage, onFrame, onState }) {
   };
 }
 
-/** Where the server listens, beside this page, with what this page's own address says. */
+/**
+ * Where the server listens, beside this page, with what this page's own address says.
+ * @param {string} client
+ */
 function sessionAddress(client) {
-  const own = new URLSearchParams(location.search);
+  const session = new URLSearchParams(location.search).get('session');
   const address = addressOf('session');
   address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
-  if (own.has('session')) address.searchParams.set('session', own.get('session'));
+  if (session !== null) address.searchParams.set('session', session);
   address.searchParams.set('client', client);
   return address;
 }
 
-/** Puts the session into the page's address, which can then be shared, or takes it out. */
+/**
+ * Puts the session into the page's address, which can then be shared, or takes it out.
+ * @param {?string} session
+ */
 function setSession(session) {
   const address = new URL(location.href);
   if (session === null) address.searchParams.delete('session');

@@ -7,43 +7,54 @@ import { byId, setText } from './page.js';
 
 const ANSWER_TAKES = 1000;
 
+/** @typedef {import('./protocol.js').Settings} Settings */
+
 /**
- * @param {(message: object) => void} send to the server
+ * @param {(message: import('./protocol.js').Request) => void} send to the server
  * @param {(text: string) => void} tell shows a notice to the player
  */
 export function createControls(send, tell) {
   const pause = byId('pause');
-  const step = byId('step');
+  const step = byId('step', HTMLButtonElement);
   const record = byId('record');
   const rewinder = createRewinder(send);
-  let settings = {};
+  /** @type {?Settings} */
+  let settings = null;
+  /** @type {?string} */
   let realMissing = null;
 
+  /**
+   * @param {string} name
+   * @param {string|boolean} value
+   */
   const set = (name, value) => send({ type: 'set', name, value });
-  const togglePause = () => set('paused', !settings.paused);
-  const takeStep = () => settings.paused && send({ type: 'step' });
+  const togglePause = () => set('paused', !settings?.paused);
+  const takeStep = () => settings?.paused && send({ type: 'step' });
   const reset = () => send({ type: 'reset' });
-  const toggleRecording = () => !record.hidden && set('recording', !settings.recording);
-  const togglePlayer = () => set('player', settings.player === 'human' ? 'agent' : 'human');
+  const toggleRecording = () => !record.hidden && set('recording', !settings?.recording);
+  const togglePlayer = () => set('player', settings?.player === 'human' ? 'agent' : 'human');
 
   function nextWorld() {
     const worlds = ['dream', 'real', 'both'];
     if (realMissing) tell(realMissing);
-    else set('world', worlds[(worlds.indexOf(settings.world) + 1) % worlds.length]);
+    else set('world', worlds[(worlds.indexOf(settings?.world ?? '') + 1) % worlds.length]);
   }
 
+  /** @param {Settings} news */
   function showSettings(news) {
     settings = news;
-    for (const radio of radios()) radio.checked = settings[radio.name] === radio.value;
-    setText(pause, settings.paused ? 'Play' : 'Pause');
-    step.disabled = !settings.paused;
-    setText(byId('record-text'), settings.recording ? 'Recording' : 'Record');
-    record.setAttribute('aria-pressed', String(settings.recording));
-    byId('resync').hidden = settings.world !== 'both';
-    rewinder.showPaused(settings.paused);
+    const { player, world, paused, recording } = news;
+    for (const radio of radios('player')) radio.checked = radio.value === player;
+    for (const radio of radios('world')) radio.checked = radio.value === world;
+    setText(pause, paused ? 'Play' : 'Pause');
+    step.disabled = !paused;
+    setText(byId('record-text'), recording ? 'Recording' : 'Record');
+    record.setAttribute('aria-pressed', String(recording));
+    byId('resync').hidden = world !== 'both';
+    rewinder.showPaused(paused);
   }
 
-  for (const radio of radios()) {
+  for (const radio of [...radios('player'), ...radios('world')]) {
     radio.addEventListener('change', () => set(radio.name, radio.value));
   }
   pause.addEventListener('click', togglePause);
@@ -64,16 +75,19 @@ export function createControls(send, tell) {
     back: () => rewinder.move(-1),
     forward: () => rewinder.move(1),
 
-    /** Takes the server's hello. */
+    /**
+     * Takes the server's hello.
+     * @param {import('./protocol.js').Hello} hello
+     */
     start(hello) {
       realMissing = hello.real_missing;
       const hint = byId('real-missing');
       hint.hidden = !realMissing;
       setText(hint, realMissing ? `Only the dream can be played: ${realMissing}` : '');
       for (const radio of radios('world')) {
-        if (radio.value === 'dream') continue;
-        radio.disabled = Boolean(realMissing);
         const label = radio.closest('label');
+        if (radio.value === 'dream' || label === null) continue;
+        radio.disabled = Boolean(realMissing);
         label.dataset.title ??= label.title;
         label.title = realMissing ?? label.dataset.title;
       }
@@ -86,7 +100,7 @@ export function createControls(send, tell) {
     /** Shows the settings again after the server refused something. */
     refused() {
       rewinder.forget();
-      showSettings(settings);
+      if (settings) showSettings(settings);
     },
 
     /** Shows where a frame stands among those that can be gone back to. */
@@ -99,34 +113,37 @@ export function createControls(send, tell) {
      * @param {boolean} free whether nobody drives
      */
     showDriver(enabled, watching, free) {
-      byId('controls').disabled = !enabled;
+      byId('controls', HTMLFieldSetElement).disabled = !enabled;
       byId('watching').hidden = watching === null;
       setText(byId('watching-text'), watching ?? '');
-      byId('drive').disabled = !free;
+      byId('drive', HTMLButtonElement).disabled = !free;
     },
   };
 }
 
 /**
- * The radio buttons of this name, or all.
- * @param {string} [name]
+ * The radio buttons of this name.
+ * @param {string} name
  * @returns {NodeListOf<HTMLInputElement>}
  */
-const radios = (name) =>
-  document.querySelectorAll(name ? `input[name=${name}]` : 'input[name=player], input[name=world]');
+const radios = (name) => document.querySelectorAll(`input[name=${name}]`);
 
 /**
  * The slider over the frames that are kept. While it is dragged it does not follow the game, and
  * one request is on its way at a time: the next goes when a frame came back, or none for a second.
+ * @param {(message: import('./protocol.js').Request) => void} send to the server
  */
 function createRewinder(send) {
-  const slider = byId('rewind');
+  const slider = byId('rewind', HTMLInputElement);
   const place = { frame: 0, oldest: 0, newest: 0, paused: false };
   let dragged = false;
+  /** @type {?number} */
   let wanted = null;
+  /** @type {?number} */
   let asked = null;
   let timer = 0;
 
+  /** @param {number} frame */
   function ask(frame) {
     wanted = Math.min(Math.max(frame, place.oldest), place.newest);
     if (asked !== null) return;
@@ -151,12 +168,17 @@ function createRewinder(send) {
     asked = null;
   }
 
+  /** @param {number} by */
   const move = (by) => ask((wanted ?? place.frame) + by);
 
   function letGo() {
     dragged = false;
   }
 
+  /**
+   * @param {number} frame
+   * @param {number} newest
+   */
   function label(frame, newest) {
     const back = newest - frame;
     setText(byId('frame-number'), String(frame));
@@ -177,16 +199,18 @@ function createRewinder(send) {
   return {
     move,
     forget,
+    /** @param {boolean} paused */
     showPaused(paused) {
       place.paused = paused;
     },
+    /** @param {import('./protocol.js').Header} header */
     showFrame({ frame, oldest, newest }) {
       Object.assign(place, { frame, oldest, newest });
       goOn();
       if (dragged) return;
-      slider.min = oldest;
-      slider.max = newest;
-      slider.value = frame;
+      slider.min = String(oldest);
+      slider.max = String(newest);
+      slider.value = String(frame);
       label(frame, newest);
     },
   };

@@ -12,6 +12,7 @@ const PUSHED = 0.5;
  * @returns {{release: () => void}}
  */
 export function createGamepads({ bindings, hold }) {
+  /** @type {Set<string>} */
   let before = new Set();
   let isRunning = false;
 
@@ -42,9 +43,11 @@ export function createGamepads({ bindings, hold }) {
 }
 
 function connectedPads() {
-  return [...(navigator.getGamepads?.() ?? [])].filter((pad) => pad?.connected);
+  const pads = navigator.getGamepads?.() ?? [];
+  return pads.flatMap((pad) => (pad?.connected ? [pad] : []));
 }
 
+/** @param {Gamepad} pad */
 function activeInputs({ axes, buttons }) {
   const pressed = buttons.flatMap((button, i) => (button.pressed ? [`Pad${i}`] : []));
   const pushed = axes.slice(0, 4).flatMap((value, i) => {

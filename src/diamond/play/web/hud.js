@@ -15,12 +15,12 @@ import { byId, make, numberText, percentText, setText, steadyText } from './page
  * }}
  */
 export function createHud() {
-  const elements = new Map(
-    Array.from(byId('numbers').querySelectorAll('dd'), (element) => [element.id, element]),
-  );
+  /** @type {string[]} */
   let names = [];
+  /** @type {ReturnType<typeof policyRow>[]} */
   let rows = [];
 
+  /** @param {import('./protocol.js').Hello} hello */
   function start({ actions }) {
     names = actions.map(({ name }) => name);
     rows = names.map(policyRow);
@@ -28,6 +28,10 @@ export function createHud() {
     byId('policy').classList.toggle('two-columns', rows.length > 9);
   }
 
+  /**
+   * @param {import('./protocol.js').Header} header
+   * @param {import('./protocol.js').Settings} settings
+   */
   function show(header, settings) {
     const [view] = header.views;
     const texts = {
@@ -37,26 +41,28 @@ export function createHud() {
       termination: percentText(view.termination),
       entropy: steadyText(header.entropy, 2),
       horizon: settings.horizon === 0 ? 'endless' : String(settings.horizon),
-      action: names[header.action] ?? '–',
+      action: header.action === null ? '–' : names[header.action],
       fps: steadyText(header.fps, 1),
       'model-ms': steadyText(header.model_ms, 1, ' ms'),
       latency: steadyText(header.latency_ms, 1, ' ms'),
       wait: steadyText(header.wait_ms, 1, ' ms'),
     };
-    for (const [id, text] of Object.entries(texts)) setText(elements.get(id), text);
+    for (const [id, text] of Object.entries(texts)) setText(byId(id), text);
     setText(byId('viewers'), header.viewers > 1 ? `${header.viewers} viewers` : '');
-    rows.forEach(({ update }, i) => update(header.policy?.[i] ?? null));
+    for (const [i, { update }] of rows.entries()) update(header.policy?.[i] ?? null);
   }
 
   return { start, show };
 }
 
+/** @param {string} name */
 function policyRow(name) {
   const fill = make('i');
   const percent = make('span', { className: 'percent' }, '–');
   const bar = make('span', { className: 'bar' }, fill);
   const row = make('li', {}, make('span', { className: 'name', title: name }, name), bar, percent);
 
+  /** @param {?number} probability */
   function update(probability) {
     fill.style.transform = `scaleX(${probability ?? 0})`;
     setText(percent, percentText(probability));

@@ -14,7 +14,8 @@ import { isBindable } from './bindings.js';
  * @property {string} text what it does
  * @property {() => void} act
  * @property {boolean} [repeats] whether it acts again and again while held
- * @property {string} [needs] what of the hello must not be null for it to be shown
+ * @property {keyof import('./protocol.js').Hello} [needs] what of the hello must not be null for it
+ *   to be shown
  */
 
 const TEXT = 'input[type=number]';
@@ -36,7 +37,10 @@ const CLICKED = `button, summary, input:not(${TEXT})`;
  * @returns {{release: () => void}}
  */
 export function createKeyboard({ bindings, hold, shortcuts, isPlaying }) {
-  /** Keys that went down and are ours until they go up, with the game's button or null. */
+  /**
+   * Keys that went down and are ours until they go up, with the game's button or null.
+   * @type {Map<string, ?string>}
+   */
   const down = new Map();
 
   const holdDown = () => hold([...down.values()].filter((button) => button !== null));
@@ -46,6 +50,7 @@ export function createKeyboard({ bindings, hold, shortcuts, isPlaying }) {
     hold([]);
   }
 
+  /** @param {KeyboardEvent} event */
   function bind(event) {
     if (event.code === 'Escape' || event.code === 'Tab') bindings.deliver(null);
     if (!isBindable(event.code) || isCommand(event)) return;
@@ -54,6 +59,7 @@ export function createKeyboard({ bindings, hold, shortcuts, isPlaying }) {
     down.set(event.code, null);
   }
 
+  /** @param {KeyboardEvent} event */
   function onKeyDown(event) {
     const { code } = event;
     if (event.repeat && down.has(code)) {
@@ -79,6 +85,7 @@ export function createKeyboard({ bindings, hold, shortcuts, isPlaying }) {
     if (!event.repeat || shortcut.repeats) shortcut.act();
   }
 
+  /** @param {KeyboardEvent} event */
   function onKeyUp(event) {
     // While Meta is down, macOS does not say which other keys go up.
     if (event.key === 'Meta') release();
@@ -91,7 +98,7 @@ export function createKeyboard({ bindings, hold, shortcuts, isPlaying }) {
   addEventListener('keydown', onKeyDown);
   addEventListener('keyup', onKeyUp);
   document.addEventListener('focusin', () => {
-    if (document.activeElement.matches(TEXT)) release();
+    if (document.activeElement?.matches(TEXT)) release();
   });
   document.addEventListener('click', ({ detail }) => {
     if (detail > 0) setTimeout(giveUpFocus);
@@ -104,15 +111,26 @@ function giveUpFocus() {
   if (focused instanceof HTMLElement && focused.matches(CLICKED)) focused.blur();
 }
 
-/** Whether the key goes to the browser or the system, like Ctrl and R. */
+/**
+ * Whether the key goes to the browser or the system, like Ctrl and R.
+ * @param {KeyboardEvent} event
+ */
 const isCommand = ({ ctrlKey, altKey, metaKey }) => ctrlKey || altKey || metaKey;
 
+/**
+ * @param {?EventTarget} target
+ * @param {string} code
+ */
 function isNeeded(target, code) {
   if (!(target instanceof Element)) return false;
   return NEEDED_KEYS.some(([selector, codes]) => target.matches(selector) && codes.test(code));
 }
 
-/** By what the key writes; on keyboards that do not write Latin letters, by where it lies. */
+/**
+ * By what the key writes; on keyboards that do not write Latin letters, by where it lies.
+ * @param {Shortcut} shortcut
+ * @param {KeyboardEvent} event
+ */
 function isShortcut({ key, code }, event) {
   const isLatin = /^[\x20-\x7e]+$/.test(event.key);
   return isLatin ? event.key.toLowerCase() === key : event.code === code;

@@ -14,9 +14,11 @@ import { byId, make, setText } from './page.js';
  * @returns {{start: (hello: import('./protocol.js').Hello) => void}}
  */
 export function createKeys({ bindings, shortcuts, onChange }) {
-  const panel = byId('keys');
+  const panel = byId('keys', HTMLDetailsElement);
   const note = byId('binding-note');
+  /** @type {ReturnType<typeof bindingRow>[]} */
   let rows = [];
+  /** @type {import('./keyboard.js').Shortcut[]} */
   let shown = [];
 
   function show() {
@@ -24,6 +26,7 @@ export function createKeys({ bindings, shortcuts, onChange }) {
     byId('shortcuts').replaceChildren(...shown.flatMap((shortcut) => shortcutRow(shortcut)));
   }
 
+  /** @param {import('./keyboard.js').Shortcut} shortcut */
   function shortcutRow({ code, label, text }) {
     const button = bindings.buttonOn(code);
     const meaning = button === undefined ? text : `${text} (the key is ${button} in this game)`;
@@ -32,6 +35,7 @@ export function createKeys({ bindings, shortcuts, onChange }) {
     return row;
   }
 
+  /** @param {string} button */
   function bindingRow(button) {
     const keys = make('td');
     const pad = make('td');
@@ -42,7 +46,10 @@ export function createKeys({ bindings, shortcuts, onChange }) {
 
     function update() {
       const inputs = bindings.inputsOf(button);
-      list(keys, inputs.filter((input) => !isPadInput(input)));
+      list(
+        keys,
+        inputs.filter((input) => !isPadInput(input)),
+      );
       list(pad, inputs.filter(isPadInput));
     }
 
@@ -65,6 +72,11 @@ export function createKeys({ bindings, shortcuts, onChange }) {
     return { row, update };
   }
 
+  /**
+   * @param {string} button
+   * @param {string} input
+   * @returns {string} what was done, for the player
+   */
   function rebind(button, input) {
     onChange();
     const before = bindings.rebind(button, input);
@@ -85,7 +97,10 @@ export function createKeys({ bindings, shortcuts, onChange }) {
   addEventListener('blur', () => bindings.deliver(null));
 
   return {
-    /** Takes the server's hello. */
+    /**
+     * Takes the server's hello.
+     * @param {import('./protocol.js').Hello} hello
+     */
     start(hello) {
       const { buttons } = hello;
       bindings.deliver(null);
@@ -97,6 +112,10 @@ export function createKeys({ bindings, shortcuts, onChange }) {
   };
 }
 
+/**
+ * @param {HTMLElement} cell
+ * @param {string[]} inputs
+ */
 function list(cell, inputs) {
   if (inputs.length === 0) cell.replaceChildren('none');
   else cell.replaceChildren(...inputs.map((input) => make('kbd', {}, inputName(input))));

@@ -21,17 +21,20 @@ import { createTouch } from './touch.js';
 
 const NOTICE_LASTS = 7000;
 
+/** @typedef {import('./protocol.js').Settings} Settings */
+
 const state = {
   connected: false,
   greeted: false,
   driver: false,
   taken: true,
   takingOver: false,
-  settings: /** @type {any} */ ({}),
-  header: null,
+  settings: /** @type {?Settings} */ (null),
+  header: /** @type {?import('./protocol.js').Header} */ (null),
 };
 let noticeTimer = 0;
 
+/** @param {import('./protocol.js').Request} message */
 const send = (message) => connection.send(message);
 
 const screen = createScreen();
@@ -43,6 +46,7 @@ const recordings = createRecordings({ tell, watch: replayer.open });
 const bindings = createBindings();
 const buttons = createButtons(sendButtons);
 
+/** @type {import('./keyboard.js').Shortcut[]} */
 const shortcuts = [
   { key: 'm', code: 'KeyM', label: 'M', text: 'agent or you', act: controls.togglePlayer },
   { key: 't', code: 'KeyT', label: 'T', text: 'next world', act: controls.nextWorld },
@@ -93,6 +97,7 @@ byId('again').addEventListener('click', () => connection.startAgain());
 
 const connection = openConnection({ onMessage, onFrame, onState });
 
+/** @param {import('./protocol.js').Message} message */
 function onMessage(message) {
   if (message.type === 'hello') start(message);
   else if (message.type === 'settings') showSettings(message.settings);
@@ -101,10 +106,11 @@ function onMessage(message) {
     state.takingOver = false;
     tell(message.message, true);
     controls.refused();
-    settings.showSettings(state.settings);
+    if (state.settings) settings.showSettings(state.settings);
   }
 }
 
+/** @param {import('./protocol.js').Hello} hello */
 function start(hello) {
   document.title = `${hello.title} – diamond`;
   setText(byId('title'), hello.title);
@@ -119,6 +125,7 @@ function start(hello) {
   showDriver(hello.driver, true);
 }
 
+/** @param {Settings} news */
 function showSettings(news) {
   state.settings = news;
   state.takingOver = false;
@@ -128,6 +135,10 @@ function showSettings(news) {
   if (state.header) hud.show(state.header, news);
 }
 
+/**
+ * @param {boolean} driver whether this page has the controls
+ * @param {boolean} taken whether any page has
+ */
 function showDriver(driver, taken) {
   Object.assign(state, { driver, taken });
   if (!driver) releaseButtons();
@@ -141,12 +152,13 @@ function showDriver(driver, taken) {
   devices.touch.showDriver(driver);
 }
 
+/** @param {import('./protocol.js').Frame} frame */
 function onFrame(frame) {
   screen.draw(frame);
   send({ type: 'shown', frame: frame.header.frame });
   state.header = frame.header;
   screen.describe(frame.header);
-  hud.show(frame.header, state.settings);
+  if (state.settings) hud.show(frame.header, state.settings);
   controls.showFrame(frame.header);
   recordings.showFrame(frame.header);
 }
@@ -156,11 +168,15 @@ function isPlaying() {
   return state.driver && !replayer.isOpen();
 }
 
-/** Tells the server what is held; a press while somebody else plays takes over from them. */
+/**
+ * Tells the server what is held; a press while somebody else plays takes over from them.
+ * @param {string[]} held
+ * @param {string[]} pressed
+ */
 function sendButtons(held, pressed) {
   devices.touch.showHeld(held);
   if (!isPlaying()) return;
-  if (pressed.length > 0 && state.settings.player !== 'human' && !state.takingOver) {
+  if (pressed.length > 0 && state.settings?.player !== 'human' && !state.takingOver) {
     state.takingOver = true;
     send({ type: 'set', name: 'player', value: 'human' });
   }
@@ -177,6 +193,10 @@ function leaveGame() {
   releaseButtons();
 }
 
+/**
+ * @param {import('./connection.js').ConnectionState} name
+ * @param {string} text
+ */
 function onState(name, text) {
   state.connected = name === 'connected';
   const status = byId('status');
@@ -186,6 +206,11 @@ function onState(name, text) {
   showDriver(state.driver, state.taken);
 }
 
+/**
+ * Shows a notice to the player.
+ * @param {string} text
+ * @param {boolean} [isProblem]
+ */
 function tell(text, isProblem = false) {
   const notice = byId('notice');
   setText(notice, text);

@@ -4,24 +4,52 @@
  */
 
 /**
- * The element of this id; it is in index.html, which says of which kind it is.
+ * The element of this id in index.html.
+ * @template {Element} [Kind=HTMLElement]
  * @param {string} id
- * @returns {any}
+ * @param {new () => Kind} [kind] the element's class, HTMLElement by default
+ * @returns {Kind}
+ * @throws {TypeError} there is none, or one of another class
  */
-export const byId = (id) => document.getElementById(id);
+export function byId(
+  id,
+  kind = /** @type {new () => Kind} */ (/** @type {unknown} */ (HTMLElement)),
+) {
+  const element = document.getElementById(id);
+  if (!(element instanceof kind)) throw new TypeError(`the page has no ${kind.name} #${id}`);
+  return element;
+}
+
+/**
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @typedef {Partial<Omit<HTMLElementTagNameMap[Tag], 'dataset'>> & {
+ *   dataset?: Object<string, string>,
+ * }} Properties what an element of this tag can be given
+ */
 
 /**
  * A new element with the given properties (`dataset` is merged) and children.
- * @param {string} tag
- * @param {Object<string, any>} [properties]
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Properties<Tag>} [properties]
  * @param {...(Node|string)} children
- * @returns {any} of the kind of the tag
+ * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function make(tag, { dataset, ...properties } = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
   Object.assign(element.dataset, dataset);
   element.append(...children);
   return element;
+}
+
+/**
+ * What draws on a canvas, which has no transparent pixels.
+ * @param {HTMLCanvasElement} canvas
+ */
+export function drawingOn(canvas) {
+  const context = canvas.getContext('2d', { alpha: false });
+  if (context === null) throw new TypeError('this browser cannot draw');
+  return context;
 }
 
 /**
@@ -34,8 +62,8 @@ export function setText(element, text) {
 }
 
 /**
- * A number with at most `digits` decimals; a dash for null.
- * @param {?number} value
+ * A number with at most `digits` decimals; a dash if there is none.
+ * @param {number|null|undefined} value
  * @param {number} [digits]
  * @returns {string}
  */
@@ -46,7 +74,7 @@ export function numberText(value, digits = 2) {
 
 /**
  * A number with exactly `digits` decimals, which does not jitter from frame to frame.
- * @param {?number} value
+ * @param {number|null|undefined} value
  * @param {number} digits
  * @param {string} [unit]
  * @returns {string}
@@ -57,8 +85,8 @@ export function steadyText(value, digits, unit = '') {
 }
 
 /**
- * A probability as per cent; a dash for null.
- * @param {?number} probability
+ * A probability as per cent; a dash if there is none.
+ * @param {number|null|undefined} probability
  * @returns {string}
  */
 export const percentText = (probability) =>
@@ -68,12 +96,13 @@ export const percentText = (probability) =>
 
 /**
  * What was stored in the browser under this name, or null.
+ * @template Content
  * @param {string} name
- * @returns {any}
+ * @returns {?Content}
  */
 export function recall(name) {
   try {
-    return JSON.parse(localStorage.getItem(`diamond-play:${name}`));
+    return JSON.parse(localStorage.getItem(`diamond-play:${name}`) ?? 'null');
   } catch {
     return null;
   }
@@ -82,7 +111,7 @@ export function recall(name) {
 /**
  * Stores a value in the browser; null forgets it. Where storing is forbidden nothing happens.
  * @param {string} name
- * @param {any} value
+ * @param {unknown} value
  */
 export function remember(name, value) {
   try {

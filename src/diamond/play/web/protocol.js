@@ -22,20 +22,48 @@
  */
 
 /**
+ * @typedef {object} Action
+ * @property {string} name
+ * @property {string[]} buttons
+ */
+
+/**
  * @typedef {object} Hello the first message
+ * @property {number} protocol version of what is said
  * @property {?string} session null where nobody else can watch
  * @property {boolean} driver whether this page has the controls
  * @property {string} title
  * @property {string} subtitle
  * @property {number} height
  * @property {number} width
- * @property {{name: string, buttons: string[]}[]} actions
+ * @property {Action[]} actions
  * @property {string[]} buttons
  * @property {Object<string, string>} keys from KeyboardEvent's code to button
+ * @property {number} starts how many moments a dream can start from
  * @property {?string} real_missing why there is no real game
  * @property {?string} recordings the folder that recordings go to; null where there are none
  * @property {Settings} settings
  * @property {Object<string, [number, number]>} ranges least and most of each setting
+ */
+
+/**
+ * @typedef {(
+ *   | ({type: 'hello'} & Hello)
+ *   | {type: 'settings', settings: Settings}
+ *   | {type: 'driver', driver: boolean, taken: boolean}
+ *   | {type: 'problem', message: string}
+ * )} Message what the server says besides frames; `taken` is whether anybody has the controls
+ */
+
+/**
+ * @typedef {(
+ *   | {type: 'buttons', held: string[], pressed: string[]}
+ *   | {type: 'set', name: string, value: string|number|boolean}
+ *   | {type: 'step'|'reset'|'resync'|'drive'}
+ *   | {type: 'rewind', to: number}
+ *   | {type: 'start_image', pixels: string}
+ *   | {type: 'shown', frame: number}
+ * )} Request what the page says; `pixels` are rows of RGB in base64
  */
 
 /**
@@ -87,8 +115,17 @@
  */
 
 /**
+ * @typedef {object} FilmHeader
+ * @property {number} height
+ * @property {number} width
+ * @property {number} frames
+ * @property {number[]} actions
+ * @property {number} fps
+ */
+
+/**
  * @typedef {object} Film a recording's pictures
- * @property {{height: number, width: number, actions: number[], fps: number}} header
+ * @property {FilmHeader} header
  * @property {Uint8Array[]} pixels of each picture, one more than there are actions
  */
 
@@ -97,7 +134,8 @@
  * @returns {Frame}
  */
 export function decodeFrame(buffer) {
-  const { header, offset } = decodeHeader(buffer);
+  const { content, offset } = decodeHeader(buffer);
+  const header = /** @type {Header} */ (content);
   return { header, pixels: cut(buffer, offset, header.views) };
 }
 
@@ -106,16 +144,26 @@ export function decodeFrame(buffer) {
  * @returns {Film}
  */
 export function decodeFilm(buffer) {
-  const { header, offset } = decodeHeader(buffer);
+  const { content, offset } = decodeHeader(buffer);
+  const header = /** @type {FilmHeader} */ (content);
   return { header, pixels: cut(buffer, offset, Array(header.frames).fill(header)) };
 }
 
+/**
+ * @param {ArrayBuffer} buffer
+ * @returns {{content: unknown, offset: number}} the header, and where the pixels begin
+ */
 function decodeHeader(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
-  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
-  return { header, offset: 4 + length };
+  const content = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  return { content, offset: 4 + length };
 }
 
+/**
+ * @param {ArrayBuffer} buffer
+ * @param {number} offset
+ * @param {{height: number, width: number}[]} sizes
+ */
 function cut(buffer, offset, sizes) {
   let end = offset;
   return sizes.map(({ height, width }) => {

@@ -15,6 +15,7 @@ const PLAYERS = new Map([
 ]);
 const LIST = new Intl.ListFormat('en-GB');
 
+/** @typedef {import('./protocol.js').Header} Header */
 /** @typedef {import('./protocol.js').Recording} Recording */
 
 /**
@@ -23,13 +24,16 @@ const LIST = new Intl.ListFormat('en-GB');
  * @param {(text: string, isProblem: boolean) => void} parts.tell shows a notice to the player
  */
 export function createRecordings({ watch, tell }) {
-  const panel = byId('recordings');
+  const panel = byId('recordings', HTMLDetailsElement);
   const list = byId('recordings-list');
   let folder = '';
+  /** @type {Map<string, HTMLElement>} */
   let rows = new Map();
   let asked = 0;
   let timer = 0;
-  let settings = /** @type {any} */ ({});
+  /** @type {?import('./protocol.js').Settings} */
+  let settings = null;
+  /** @type {?Header} */
   let before = null;
 
   async function load() {
@@ -41,7 +45,7 @@ export function createRecordings({ watch, tell }) {
       const recordings = await ask('recordings', (response) => response.json());
       if (mine === asked) show(recordings);
     } catch (problem) {
-      tell(problem.message, true);
+      tell(/** @type {Error} */ (problem).message, true);
     }
   }
 
@@ -50,7 +54,10 @@ export function createRecordings({ watch, tell }) {
     if (panel.open) timer ||= setTimeout(load, LISTS_APART);
   }
 
-  /** Rows that stay keep their elements, and with them the focus. */
+  /**
+   * Rows that stay keep their elements, and with them the focus.
+   * @param {Recording[]} recordings
+   */
   function show(recordings) {
     const focused = document.activeElement;
     const known = rows;
@@ -61,7 +68,7 @@ export function createRecordings({ watch, tell }) {
       }),
     );
     list.replaceChildren(...rows.values());
-    if (list.contains(focused)) focused.focus();
+    if (focused instanceof HTMLElement && list.contains(focused)) focused.focus();
     setText(
       byId('recordings-help'),
       recordings.length > 0
@@ -76,33 +83,48 @@ export function createRecordings({ watch, tell }) {
   });
 
   return {
-    /** Takes the server's hello; without a folder nothing can be recorded. */
+    /**
+     * Takes the server's hello; without a folder nothing can be recorded.
+     * @param {import('./protocol.js').Hello} hello
+     */
     start(hello) {
-      folder = hello.recordings;
-      panel.hidden = folder === null;
-      byId('record').hidden = folder === null;
+      folder = hello.recordings ?? '';
+      panel.hidden = hello.recordings === null;
+      byId('record').hidden = panel.hidden;
       before = null;
       loadSoon();
     },
 
-    /** Sees the settings as the server has them: to stop, or go to another world, ends one. */
+    /**
+     * Sees the settings as the server has them: to stop, or go to another world, ends one.
+     * @param {import('./protocol.js').Settings} news
+     */
     showSettings(news) {
-      const { recording, world } = settings;
+      const goesOn = news.recording && news.world === settings?.world;
+      if (settings?.recording && !goesOn) loadSoon();
       settings = news;
-      if (recording && !(news.recording && news.world === world)) loadSoon();
     },
 
-    /** Sees a frame go by: a game that ended, began or branched off a past one ends one. */
+    /**
+     * Sees a frame go by: a game that ended, began or branched off a past one ends one.
+     * @param {Header} header
+     */
     showFrame(header) {
-      if (settings.recording && before !== null && isTurn(before, header)) loadSoon();
+      if (settings?.recording && before !== null && isTurn(before, header)) loadSoon();
       before = header;
     },
   };
 }
 
+/**
+ * @param {Header} before
+ * @param {Header} header
+ */
 function isTurn(before, { newest, views }) {
-  const turned = ({ ended, steps }, i) => ended || steps < before.views[i]?.steps;
-  return newest < before.newest || views.some(turned);
+  return (
+    newest < before.newest ||
+    views.some(({ ended, steps = Infinity }, i) => ended || steps < (before.views[i]?.steps ?? 0))
+  );
 }
 
 /**
@@ -129,6 +151,10 @@ export function courseText({ steps, return: sum, ended, parent, parent_step: par
   ].join(', ');
 }
 
+/**
+ * @param {Recording} recording
+ * @param {(recording: Recording) => void} watch
+ */
 function recordingRow(recording, watch) {
   const button = make(
     'button',

@@ -4,7 +4,7 @@
  * others, which show how a picture came out of noise, stand in a strip.
  */
 
-import { byId, make, numberText, percentText, setText } from './page.js';
+import { byId, drawingOn, make, numberText, percentText, setText } from './page.js';
 
 /** What the worlds are called. */
 export const WORLDS = new Map([
@@ -17,6 +17,15 @@ const ENDINGS = new Map([
   ['horizon', 'End of the dream'],
 ]);
 
+/** @typedef {import('./protocol.js').View} View */
+
+/**
+ * @typedef {object} Shown a view on the page
+ * @property {HTMLElement} figure
+ * @property {(rgb: Uint8Array) => void} draw
+ * @property {(view: View) => void} [describe] of a main view
+ */
+
 /**
  * @returns {{
  *   draw: (frame: import('./protocol.js').Frame) => void,
@@ -27,16 +36,16 @@ export function createScreen() {
   const main = byId('views');
   const strip = byId('strip');
   let layout = '';
+  /** @type {Shown[]} */
   let views = [];
 
+  /** @param {View[]} descriptions */
   function arrange(descriptions) {
-    views = descriptions.map((view) =>
-      WORLDS.has(view.name) ? mainView(view) : stripView(view),
-    );
+    views = descriptions.map((view) => (WORLDS.has(view.name) ? mainView(view) : stripView(view)));
     const large = views.filter((view) => view.describe);
     const small = views.filter((view) => !view.describe);
     main.replaceChildren(...large.map((view) => view.figure));
-    main.style.setProperty('--count', large.length);
+    main.style.setProperty('--count', String(large.length));
     strip.replaceChildren(...small.map((view) => view.figure));
     strip.hidden = small.length === 0;
   }
@@ -46,16 +55,20 @@ export function createScreen() {
       const wanted = header.views.map(({ name, height, width }) => [name, height, width]).join();
       if (wanted !== layout) arrange(header.views);
       layout = wanted;
-      views.forEach((view, i) => view.draw(pixels[i]));
+      for (const [i, view] of views.entries()) view.draw(pixels[i]);
     },
     describe(header) {
-      views.forEach((view, i) => view.describe?.(header.views[i]));
+      for (const [i, view] of views.entries()) view.describe?.(header.views[i]);
     },
   };
 }
 
+/**
+ * @param {View} view
+ * @returns {Shown}
+ */
 function mainView(view) {
-  const title = WORLDS.get(view.name);
+  const title = WORLDS.get(view.name) ?? view.name;
   const { canvas, draw } = picture(view, title);
   const fields = { steps: 'Step', reward: 'Reward', return: 'Return', termination: 'Ends now' };
   const values = Object.keys(fields).map((name) => make('b', { dataset: { field: name } }));
@@ -69,17 +82,22 @@ function mainView(view) {
     make('div', { className: 'picture' }, canvas, ending.sign),
     make('figcaption', {}, make('strong', {}, title), ...labelled),
   );
-  figure.style.setProperty('--aspect', view.width / view.height);
+  figure.style.setProperty('--aspect', String(view.width / view.height));
 
+  /** @param {View} view */
   function describe({ steps, reward, return: sum, termination, ended }) {
     const numbers = [steps, reward, sum].map((number) => numberText(number));
     const texts = [...numbers, percentText(termination)];
-    texts.forEach((text, i) => setText(values[i], text));
+    for (const [i, text] of texts.entries()) setText(values[i], text);
     ending.show(ended);
   }
   return { figure, draw, describe };
 }
 
+/**
+ * @param {View} view
+ * @returns {Shown}
+ */
 function stripView(view) {
   const { canvas, draw } = picture(view, view.name);
   return { figure: make('figure', {}, canvas, make('figcaption', {}, view.name)), draw };
@@ -95,10 +113,11 @@ export function picture({ name, height, width }, title) {
   const canvas = make('canvas', { id: `screen-${name.replace(/\W+/g, '-')}`, width, height });
   canvas.setAttribute('role', 'img');
   canvas.setAttribute('aria-label', title);
-  const context = canvas.getContext('2d', { alpha: false });
+  const context = drawingOn(canvas);
   const image = context.createImageData(width, height);
   image.data.fill(255);
 
+  /** @param {Uint8Array} rgb */
   function draw(rgb) {
     const rgba = image.data;
     for (let from = 0, to = 0; from < rgb.length; from += 3, to += 4) {
@@ -115,6 +134,7 @@ export function picture({ name, height, width }, title) {
 function endingSign() {
   const sign = make('p', { className: 'ending', hidden: true });
 
+  /** @param {View['ended']} ended */
   function show(ended) {
     sign.hidden = !ended;
     if (!ended) return;

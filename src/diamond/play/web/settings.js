@@ -4,11 +4,13 @@
  * the player is at it.
  */
 
-import { byId, make, numberText, setText } from './page.js';
+import { byId, drawingOn, make, numberText, setText } from './page.js';
 
 /**
  * @typedef {object} NumberSetting
- * @property {string} name
+ * @property {(
+ *   'speed'|'horizon'|'denoising_steps'|'order'|'churn'|'start_noise'|'temperature'|'seed'|'start'
+ * )} name
  * @property {string} label
  * @property {string} help what it does
  * @property {string} [unit]
@@ -73,19 +75,23 @@ const SETTINGS = [
 ];
 
 /**
- * @param {(message: object) => void} send to the server
+ * @param {(message: import('./protocol.js').Request) => void} send to the server
  * @param {(text: string) => void} tell shows a notice to the player
  */
 export function createSettings(send, tell) {
+  /**
+   * @param {string} name
+   * @param {number|boolean} value
+   */
   const set = (name, value) => send({ type: 'set', name, value });
   const controls = SETTINGS.map((setting) => numberControl(setting, set, tell));
   const denoising = checkControl(set);
-  const picture = byId('start-image');
+  const picture = byId('start-image', HTMLInputElement);
   let size = { height: 1, width: 1 };
   byId('own-picture').before(...controls.map(({ row }) => row), denoising.row);
 
   picture.addEventListener('change', async () => {
-    const [file] = picture.files;
+    const file = picture.files?.[0];
     if (!file) return;
     try {
       send({ type: 'start_image', pixels: await pixelsOf(file, size) });
@@ -96,21 +102,30 @@ export function createSettings(send, tell) {
   });
 
   return {
-    /** Takes the server's hello. */
+    /**
+     * Takes the server's hello.
+     * @param {import('./protocol.js').Hello} hello
+     */
     start({ height, width, ranges }) {
       size = { height, width };
       for (const control of controls) control.start(ranges[control.name]);
     },
 
-    /** Shows the settings as the server has them. */
+    /**
+     * Shows the settings as the server has them.
+     * @param {import('./protocol.js').Settings} settings
+     */
     showSettings(settings) {
       for (const control of controls) control.show(settings[control.name]);
       denoising.show(settings.show_denoising);
     },
 
-    /** Opens the panel's controls to whoever drives. */
+    /**
+     * Opens the panel's controls to whoever drives.
+     * @param {boolean} enabled
+     */
     showDriver(enabled) {
-      byId('settings-fields').disabled = !enabled;
+      byId('settings-fields', HTMLFieldSetElement).disabled = !enabled;
     },
   };
 }
@@ -124,9 +139,10 @@ export function createSettings(send, tell) {
 function numberControl({ name, label, unit, typed, step = 1, help }, set, tell) {
   const id = `setting-${name}`;
   const type = typed ? 'number' : 'range';
-  const input = make('input', { id, type, step });
+  const input = make('input', { id, type, step: String(step) });
   input.setAttribute('aria-describedby', `${id}-help`);
-  const output = make('output', { htmlFor: id });
+  const output = make('output');
+  output.setAttribute('for', id);
   const row = make(
     'div',
     { className: `setting ${type}` },
@@ -138,12 +154,14 @@ function numberControl({ name, label, unit, typed, step = 1, help }, set, tell) 
   let current = 0;
   let edited = false;
 
+  /** @param {number} value */
   const valueText = (value) => [numberText(value), unit].filter(Boolean).join(' ');
 
+  /** @param {number} value */
   function show(value) {
     current = value;
     if (edited) return;
-    input.value = value;
+    input.value = String(value);
     setText(output, valueText(value));
   }
 
@@ -175,13 +193,15 @@ function numberControl({ name, label, unit, typed, step = 1, help }, set, tell) 
     name,
     row,
     show,
+    /** @param {[number, number]} range */
     start([least, most]) {
-      input.min = least;
-      input.max = most;
+      input.min = String(least);
+      input.max = String(most);
     },
   };
 }
 
+/** @param {(name: string, value: boolean) => void} set */
 function checkControl(set) {
   const id = 'setting-show_denoising';
   const input = make('input', { id, type: 'checkbox' });
@@ -195,18 +215,23 @@ function checkControl(set) {
   );
   return {
     row,
+    /** @param {boolean} checked */
     show(checked) {
       input.checked = checked;
     },
   };
 }
 
-/** The picture in a file, cropped to the middle and scaled, as RGB bytes in base64. */
+/**
+ * The picture in a file, cropped to the middle and scaled, as RGB bytes in base64.
+ * @param {File} file
+ * @param {{height: number, width: number}} size
+ */
 async function pixelsOf(file, { height, width }) {
   const bitmap = await createImageBitmap(file);
   const scale = Math.min(bitmap.width / width, bitmap.height / height);
   const [cutWidth, cutHeight] = [scale * width, scale * height];
-  const context = make('canvas', { width, height }).getContext('2d', { alpha: false });
+  const context = drawingOn(make('canvas', { width, height }));
   context.imageSmoothingQuality = 'high';
   context.drawImage(
     bitmap,

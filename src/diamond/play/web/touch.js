@@ -28,7 +28,9 @@ const DIAGONAL = Math.tan(Math.PI / 8);
 export function createTouch(hold) {
   const directions = byId('touch-directions');
   const others = byId('touch-actions');
+  /** @type {Map<number|'click', string[]>} buttons under each pointer */
   const fingers = new Map();
+  /** @type {Map<string, HTMLElement>} */
   let elements = new Map();
 
   const holdAll = () => hold(new Set([...fingers.values()].flat()));
@@ -38,6 +40,7 @@ export function createTouch(hold) {
     hold([]);
   }
 
+  /** @param {string} name */
   function button(name) {
     const element = make('button', { type: 'button', dataset: { button: name } });
     element.append(ARROWS.get(name) ?? name);
@@ -52,7 +55,12 @@ export function createTouch(hold) {
     return element;
   }
 
+  /**
+   * @param {HTMLElement} zone
+   * @param {(zone: HTMLElement, x: number, y: number) => string[]} buttonsAt
+   */
   function watch(zone, buttonsAt) {
+    /** @param {PointerEvent} event */
     const place = (event) => {
       fingers.set(event.pointerId, buttonsAt(zone, event.clientX, event.clientY));
       holdAll();
@@ -65,11 +73,13 @@ export function createTouch(hold) {
     zone.addEventListener('pointermove', (event) => {
       if (fingers.has(event.pointerId)) place(event);
     });
-    for (const type of ['pointerup', 'pointercancel', 'lostpointercapture']) {
-      zone.addEventListener(type, ({ pointerId }) => {
-        if (fingers.delete(pointerId)) holdAll();
-      });
-    }
+    /** @param {PointerEvent} event */
+    const lift = ({ pointerId }) => {
+      if (fingers.delete(pointerId)) holdAll();
+    };
+    zone.addEventListener('pointerup', lift);
+    zone.addEventListener('pointercancel', lift);
+    zone.addEventListener('lostpointercapture', lift);
     zone.addEventListener('contextmenu', (event) => event.preventDefault());
   }
 
@@ -80,10 +90,15 @@ export function createTouch(hold) {
   return {
     /** Takes the server's hello. */
     start({ buttons }) {
+      /** @param {string} name */
       const isDirection = (name) => DIRECTIONS.includes(name);
       elements = new Map(buttons.map((name) => [name, button(name)]));
       fill(directions, buttons.filter(isDirection), elements);
-      fill(others, buttons.filter((name) => !isDirection(name)), elements);
+      fill(
+        others,
+        buttons.filter((name) => !isDirection(name)),
+        elements,
+      );
       const isFlat = !buttons.includes('UP') && !buttons.includes('DOWN');
       directions.classList.toggle('flat', isFlat);
     },
@@ -100,39 +115,61 @@ export function createTouch(hold) {
   };
 }
 
+/**
+ * @param {HTMLElement} zone
+ * @param {string[]} names
+ * @param {Map<string, HTMLElement>} elements
+ */
 function fill(zone, names, elements) {
-  zone.replaceChildren(...names.map((name) => elements.get(name)));
+  zone.replaceChildren(...names.flatMap((name) => elements.get(name) ?? []));
   zone.hidden = names.length === 0;
 }
 
-/** The one or two directions in which a point lies from the middle of the pad. */
+/**
+ * The one or two directions in which a point lies from the middle of the pad.
+ * @param {HTMLElement} zone
+ * @param {number} x
+ * @param {number} y
+ * @returns {string[]}
+ */
 function directionsAt(zone, x, y) {
   const { left, top, width, height } = zone.getBoundingClientRect();
   const right = (x - left) / width - 0.5;
   const down = (y - top) / height - 0.5;
-  const there = new Set(Array.from(zone.children, ({ dataset }) => dataset.button));
+  const there = new Set(
+    Array.from(zone.querySelectorAll('button'), ({ dataset }) => dataset.button),
+  );
   const isFlat = !there.has('UP') && !there.has('DOWN');
   const isSteep = !there.has('LEFT') && !there.has('RIGHT');
   const [sideways, along] = [isSteep ? 0 : Math.abs(right), isFlat ? 0 : Math.abs(down)];
   if (Math.max(sideways, along) < DEAD_ZONE) return [];
+  /** @type {string[]} */
   const found = [];
   if (sideways > DIAGONAL * along) found.push(right < 0 ? 'LEFT' : 'RIGHT');
   if (along > DIAGONAL * sideways) found.push(down < 0 ? 'UP' : 'DOWN');
   return found.filter((name) => there.has(name));
 }
 
-/** The button under a point, if any. */
+/**
+ * The button under a point, if any.
+ * @param {HTMLElement} zone
+ * @param {number} x
+ * @param {number} y
+ * @returns {string[]}
+ */
 function buttonsUnder(zone, x, y) {
-  const under = Array.from(zone.children).find((element) => {
+  const under = Array.from(zone.querySelectorAll('button')).find((element) => {
     const { left, right, top, bottom } = element.getBoundingClientRect();
     return left <= x && x <= right && top <= y && y <= bottom;
   });
-  return under ? [under.dataset.button] : [];
+  const name = under?.dataset.button;
+  return name === undefined ? [] : [name];
 }
 
 /** The checkbox that shows or hides the buttons; a touch shows them where nothing was chosen. */
 function offerChoice() {
-  const choice = byId('show-touch');
+  const choice = byId('show-touch', HTMLInputElement);
+  /** @param {boolean} shown */
   const show = (shown) => {
     choice.checked = shown;
     document.documentElement.classList.toggle('touch', shown);

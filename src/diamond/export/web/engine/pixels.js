@@ -1,6 +1,6 @@
 /*
- * How frames are stored and how networks see them, as in the package's frames.py: stored as rows of
- * RGB bytes, seen as floats from -1 to 1, all red values before the green and the blue ones.
+ * How frames are stored and how networks see them, as in the package's experience/frames.py: stored
+ * as rows of RGB bytes, seen as floats from -1 to 1, all red values before the green and blue ones.
  */
 
 const CHANNELS = 3;
@@ -48,9 +48,13 @@ export function toPixelGrid(values, truncate = false) {
   return values.map((value) => (round(((clamp(value) + 1) / 2) * 255) / 255) * 2 - 1);
 }
 
+/** @param {number} value */
 const clamp = (value) => Math.min(1, Math.max(-1, value));
 
-/** The nearest whole number, and of two that are equally near the even one, as PyTorch rounds. */
+/**
+ * The nearest whole number, and of two that are equally near the even one, as PyTorch rounds.
+ * @param {number} value
+ */
 function toEven(value) {
   const rounded = Math.round(value);
   return rounded - value === 0.5 && rounded % 2 === 1 ? rounded - 1 : rounded;

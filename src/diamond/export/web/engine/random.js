@@ -11,10 +11,13 @@
  *   [0, 1)
  */
 export function stream(seed, ...names) {
-  const next = sfc32(...[1, 2, 3].map((salt) => hash(JSON.stringify([salt, seed, ...names]))));
+  const next = sfc32([1, 2, 3].map((salt) => hash(JSON.stringify([salt, seed, ...names]))));
   const uniform = () => ((next() >>> 5) * 2 ** 26 + (next() >>> 6)) / 2 ** 53;
 
-  /** Two at a time, by the transformation of Box and Muller. */
+  /**
+   * Two at a time, by the transformation of Box and Muller.
+   * @param {number} count
+   */
   function normals(count) {
     const values = new Float32Array(count);
     for (let i = 0; i < count; i += 2) {
@@ -28,10 +31,18 @@ export function stream(seed, ...names) {
   return { uniform, normals };
 }
 
-/** A whole number from 0 to `count` - 1. */
+/**
+ * A whole number from 0 to `count` - 1.
+ * @param {number} count
+ * @param {number} seed
+ * @param {...(string|number)} names
+ */
 export const pick = (count, seed, ...names) => Math.floor(stream(seed, ...names).uniform() * count);
 
-/** FNV-1a over the text, with the last rounds of MurmurHash3, which spread it over all 32 bits. */
+/**
+ * FNV-1a over the text, with the last rounds of MurmurHash3, which spread it over all 32 bits.
+ * @param {string} text
+ */
 function hash(text) {
   let value = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(text)) value = Math.imul(value ^ byte, 0x01000193);
@@ -40,8 +51,11 @@ function hash(text) {
   return (value ^ (value >>> 16)) >>> 0;
 }
 
-/** Chris Doty-Humphrey's small fast counting generator with 32 bits. */
-function sfc32(a, b, c) {
+/**
+ * Chris Doty-Humphrey's small fast counting generator with 32 bits.
+ * @param {number[]} seed three whole numbers of 32 bits
+ */
+function sfc32([a, b, c]) {
   let counter = 1;
   function next() {
     const sum = (a + b + counter) | 0;

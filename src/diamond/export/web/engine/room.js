@@ -1,7 +1,7 @@
 /*
- * A session in time, as in the package's play/room.py: when the next frame is due, what the page
- * asks for, and what is measured. There is never a queue of frames or buttons: what is held is read
- * in the moment a frame is begun.
+ * A session in time, as in the package's play/server/room.py: when the next frame is due, what the
+ * page asks for, and what is measured. There is never a queue of frames or buttons: what is held is
+ * read in the moment a frame is begun.
  */
 
 import { createPad } from './buttons.js';
@@ -16,47 +16,72 @@ const ENDING_FRAMES = 8;
 const MEASURED = 30;
 
 /**
- * @param {any} facts those of dream.json
+ * @param {import('./types.js').Facts} facts
  * @param {Awaited<ReturnType<typeof import('./session.js').createSession>>} session
- * @param {(message: object) => void} send to the page
+ * @param {(message: import('./types.js').ToPage) => void} send to the page
  */
 export function createRoom(facts, session, send) {
   const pad = createPad(facts.buttons);
+  /** @type {(() => void|Promise<void>)[]} */
   const orders = [];
-  const clock = new Map(); // of frames that the page has not shown: when their buttons were read
+  /** @type {Map<number, number>} when buttons were read, of frames that the page has not shown */
+  const clock = new Map();
+  /** @type {number[]} */
   let finished = [];
+  /** @type {?number} */
   let latency = null;
   let told = session.settings;
   let isHidden = false;
+  /** @type {(value?: unknown) => void} */
   let wake = () => {};
 
-  const deeds = {
-    set: ({ name, value }) => session.set(name, value),
-    step: () => session.advance(pad.read()),
-    reset: () => session.reset(),
-    rewind: ({ to }) => session.rewind(to),
-    start_image: ({ pixels }) => session.startFrom(bytesOf(pixels)),
-  };
-
-  /** Takes a message of the page. */
+  /**
+   * Takes a message of the page.
+   * @param {import('./types.js').FromPage} message
+   */
   function receive(message) {
-    if (message.type === 'shown') {
-      const begun = clock.get(message.frame);
-      if (begun !== undefined) latency = performance.now() - begun;
-      clock.delete(message.frame);
-    } else if (message.type === 'hidden') {
-      isHidden = message.hidden;
-    } else if (message.type === 'buttons') {
-      pad.update(message.held, message.pressed);
-      return;
-    } else if (message.type in deeds) {
-      orders.push(message);
+    switch (message.type) {
+      case 'buttons':
+        pad.update(message.held, message.pressed);
+        return;
+      case 'shown':
+        showed(message.frame);
+        break;
+      case 'hidden':
+        isHidden = message.hidden;
+        break;
+      case 'set':
+        orders.push(() => session.set(message.name, message.value));
+        break;
+      case 'step':
+        orders.push(() => session.advance(pad.read()));
+        break;
+      case 'reset':
+        orders.push(session.reset);
+        break;
+      case 'rewind':
+        orders.push(() => session.rewind(message.to));
+        break;
+      case 'start_image':
+        orders.push(() => session.startFrom(bytesOf(message.pixels)));
+        break;
     }
     wake();
   }
 
-  /** Until something happens, or for some milliseconds. */
+  /** @param {number} frame */
+  function showed(frame) {
+    const begun = clock.get(frame);
+    if (begun !== undefined) latency = performance.now() - begun;
+    clock.delete(frame);
+  }
+
+  /**
+   * Until something happens, or for some milliseconds.
+   * @param {?number} milliseconds
+   */
   async function sleep(milliseconds) {
+    /** @type {number|undefined} */
     let timer;
     await new Promise((resolve) => {
       wake = resolve;
@@ -67,11 +92,10 @@ export function createRoom(facts, session, send) {
   }
 
   async function carryOutOrders() {
-    while (orders.length > 0) {
-      const order = orders.shift();
+    for (let order = orders.shift(); order !== undefined; order = orders.shift()) {
       const begun = performance.now();
       try {
-        await deeds[order.type](order);
+        await order();
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;
         send({ type: 'problem', message: error.message });
@@ -106,6 +130,7 @@ export function createRoom(facts, session, send) {
     send({ type: 'frame', header: { ...header, ...times }, pixels });
   }
 
+  /** @param {number} now */
   function rate(now) {
     finished = [...finished, now].slice(-MEASURED);
     const span = now - finished[0];
@@ -146,4 +171,5 @@ const nextTurn = () =>
     channel.port2.postMessage(null);
   });
 
+/** @param {string} base64 */
 const bytesOf = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));

@@ -23,6 +23,10 @@
 export function noiseSchedule({ num_steps: count, sigma_min: least, sigma_max: most, rho }) {
   const [low, high] = [least ** (1 / rho), most ** (1 / rho)];
   const last = count - 1;
+  /**
+   * @param {unknown} _
+   * @param {number} i
+   */
   const level = (_, i) => {
     if (i === 0) return most;
     return i === last ? least : (high + (i / last) * (low - high)) ** rho;
@@ -35,7 +39,7 @@ export function noiseSchedule({ num_steps: count, sigma_min: least, sigma_max: m
  * @param {(noisy: Float32Array, sigma: number) => Promise<Float32Array>} denoise
  * @param {Float32Array} initial the image to start from
  * @param {Sampler} sampler
- * @param {?Float32Array[]} churnNormals standard normal draws, one image a step
+ * @param {?Float32Array[]} churnNormals standard normal draws, one image a step; null without churn
  * @param {boolean} published tell the denoiser the level before churn, as the published code does
  */
 export async function sample(denoise, initial, sampler, churnNormals, published) {
@@ -47,10 +51,12 @@ export async function sample(denoise, initial, sampler, churnNormals, published)
   for (let step = 0; step < count; step += 1) {
     const [sigma, nextSigma] = [sigmas[step], sigmas[step + 1]];
     let churned = sigma;
-    if (gamma > 0 && s_tmin <= sigma && sigma <= (s_tmax ?? Infinity)) {
+    const isChurned = gamma > 0 && s_tmin <= sigma && sigma <= (s_tmax ?? Infinity);
+    if (isChurned && churnNormals) {
       churned = sigma * (1 + gamma);
       const strength = s_noise * Math.sqrt(churned ** 2 - sigma ** 2);
-      x = x.map((value, i) => value + strength * churnNormals[step][i]);
+      const normals = churnNormals[step];
+      x = x.map((value, i) => value + strength * normals[i]);
     }
     const slope = slopeAt(x, await denoise(x, published ? sigma : churned), churned);
     const euler = moved(x, slope, nextSigma - churned);
@@ -66,6 +72,16 @@ export async function sample(denoise, initial, sampler, churnNormals, published)
   return images;
 }
 
+/**
+ * @param {Float32Array} x
+ * @param {Float32Array} denoised
+ * @param {number} sigma
+ */
 const slopeAt = (x, denoised, sigma) => x.map((value, i) => (value - denoised[i]) / sigma);
 
+/**
+ * @param {Float32Array} x
+ * @param {Float32Array} slope
+ * @param {number} by
+ */
 const moved = (x, slope, by) => x.map((value, i) => value + slope[i] * by);

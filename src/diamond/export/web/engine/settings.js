@@ -1,17 +1,20 @@
 /*
- * What a player can turn while the game runs, as in the package's play/settings.py.
+ * What a player can turn while the game runs, as in the package's play/game/settings.py.
  */
 
+/** @type {Object<string, string[]>} */
 const CHOICES = { player: ['agent', 'human', 'random'], world: ['dream'] };
 const WHOLE = ['speed', 'horizon', 'denoising_steps', 'order', 'seed', 'start'];
 
+/** @typedef {import('./types.js').Settings} Settings */
+
 /**
  * The settings but for one.
- * @param {any} settings
+ * @param {Settings} settings
  * @param {string} name
- * @param {any} value
- * @param {Object<string, [number, number]>} ranges least and most of each number
- * @returns {any}
+ * @param {unknown} value
+ * @param {import('./types.js').Ranges} ranges
+ * @returns {Settings}
  * @throws {RangeError} there is no such setting, or the value is of another kind or out of range
  */
 export function changed(settings, name, value, ranges) {
@@ -20,13 +23,13 @@ export function changed(settings, name, value, ranges) {
   }
   if (name in CHOICES) {
     const choices = CHOICES[name];
-    if (!choices.includes(value)) {
+    if (typeof value !== 'string' || !choices.includes(value)) {
       throw new RangeError(`${name} is ${value}: choose ${choices.join(', ')}`);
     }
   } else if (name in ranges) {
     const [least, most] = ranges[name];
-    const isWhole = !WHOLE.includes(name) || Number.isInteger(value);
-    if (!Number.isFinite(value) || value < least || value > most || !isWhole) {
+    const isWrong = WHOLE.includes(name) ? !Number.isInteger(value) : !Number.isFinite(value);
+    if (isWrong || Number(value) < least || Number(value) > most) {
       throw new RangeError(`${name} is ${value}: give a number from ${least} to ${most}`);
     }
   } else if (typeof value !== 'boolean') {

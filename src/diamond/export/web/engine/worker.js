@@ -10,9 +10,15 @@ import { createWorld } from './world.js';
 
 const PROTOCOL = 1;
 
+/** @typedef {import('./types.js').Facts} Facts */
+/** @typedef {import('./types.js').FromPage} FromPage */
+
+/** @type {FromPage[]} */
 const waiting = [];
+/** @type {(message: FromPage) => void} */
 let receive = (message) => waiting.push(message);
 
+/** @param {import('./types.js').ToPage} message */
 const send = (message) => postMessage(message);
 
 addEventListener('message', ({ data }) => receive(data));
@@ -23,6 +29,7 @@ main().catch((error) => {
 
 async function main() {
   const loader = createLoader((text) => send({ type: 'loading', text }));
+  /** @type {Facts} */
   const facts = JSON.parse(new TextDecoder().decode(await loader.load('dream/dream.json')));
   const wanted = new URLSearchParams(location.search).get('runtime');
   const [models, starts] = await Promise.all([
@@ -33,13 +40,19 @@ async function main() {
   send(hello(facts, models, session.settings));
   const room = createRoom(facts, session, send);
   receive = room.receive;
-  waiting.forEach(receive);
+  for (const message of waiting) receive(message);
   await room.play();
 }
 
+/**
+ * @param {Facts} facts
+ * @param {ReturnType<typeof createLoader>} loader
+ * @returns {Promise<import('./world.js').Past[]>}
+ */
 async function loadStarts({ starts, files, height, width }, loader) {
   const bytes = await inflate(await loader.load('dream/starts.bin', files['starts.bin']));
   const size = 3 * height * width;
+  /** @param {number} i */
   const frame = (i) => bytes.slice(i * size, (i + 1) * size);
   return starts.actions.map((actions, start) => ({
     frames: Array.from({ length: starts.frames }, (_, i) => frame(start * starts.frames + i)),
@@ -47,6 +60,12 @@ async function loadStarts({ starts, files, height, width }, loader) {
   }));
 }
 
+/**
+ * @param {Facts} facts
+ * @param {import('./models.js').Models} models
+ * @param {import('./types.js').Settings} settings
+ * @returns {import('./types.js').ToPage}
+ */
 function hello(facts, { name, reason }, settings) {
   const { title, height, width, actions, buttons, keys, ranges, starts } = facts;
   return {

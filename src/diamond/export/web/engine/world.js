@@ -1,15 +1,15 @@
 /*
  * One step of the dream as a function of a moment, the settings and the noise, and what the agent
- * makes of a frame, as in the package's play/worlds.py and imagination/dream.py.
+ * makes of a frame, as in the package's play/game/worlds.py and imagination/dream.py.
  */
 
 import { PADDING, toNetwork, toPixelGrid, toStored } from './pixels.js';
 import { stream } from './random.js';
 import { sample } from './sampler.js';
 
-/**
- * @typedef {{hidden: Float32Array, cell: Float32Array}} Memory
- */
+/** @typedef {{hidden: Float32Array, cell: Float32Array}} Memory */
+/** @typedef {import('./types.js').Facts} Facts */
+/** @typedef {import('./types.js').Settings} Settings */
 
 /**
  * @typedef {object} Past the last frames of a game, newest last
@@ -39,14 +39,18 @@ import { sample } from './sampler.js';
  */
 
 /**
- * @param {any} facts those of dream.json
+ * @param {Facts} facts
  * @param {import('./models.js').Models} models
  */
 export function createWorld(facts, models) {
   const { context_length: length, height, width, published } = facts;
   const size = 3 * height * width;
 
-  /** The sampler under these settings. */
+  /**
+   * The sampler under these settings.
+   * @param {Settings} settings
+   * @returns {import('./sampler.js').Sampler}
+   */
   const samplerFor = (settings) => ({
     ...facts.sampler,
     num_steps: settings.denoising_steps,
@@ -54,14 +58,18 @@ export function createWorld(facts, models) {
     s_churn: settings.churn,
   });
 
-  /** The last frames and actions as the networks take them; before a game's start is padding. */
+  /**
+   * The last frames and actions as the networks take them; before a game's start is padding.
+   * @param {Past} past
+   */
   function contextOf({ frames, actions }) {
     const missing = length - frames.length;
     const seen = new Float32Array(length * size).fill(PADDING, 0, missing * size);
-    const slot = (i) => seen.subarray((missing + i) * size, (missing + i + 1) * size);
-    frames.forEach((frame, i) => toNetwork(frame, slot(i)));
+    /** @param {number} i */
+    const frameAt = (i) => seen.subarray(i * size, (i + 1) * size);
+    for (const [i, frame] of frames.entries()) toNetwork(frame, frameAt(missing + i));
     const taken = Int32Array.from({ length }, (_, i) => actions[i - missing] ?? 0);
-    return { seen, taken, frameAt: (i) => seen.subarray(i * size, (i + 1) * size) };
+    return { seen, taken, frameAt };
   }
 
   return {
@@ -82,7 +90,7 @@ export function createWorld(facts, models) {
 
     /**
      * The randomness of a step.
-     * @param {any} settings
+     * @param {Settings} settings
      * @param {...(string|number)} names what it is to be the same for
      * @returns {Noise}
      */
@@ -98,23 +106,28 @@ export function createWorld(facts, models) {
      * The next moment, and how its frame came out of noise.
      * @param {Dream} dream
      * @param {number} action
-     * @param {any} settings
+     * @param {Settings} settings
      * @param {Noise} noise
      * @returns {Promise<{dream: Dream, images: Uint8Array[]}>}
      */
     async step({ past, memory, tally }, action, settings, noise) {
       const { seen, taken, frameAt } = contextOf(past);
       taken[length - 1] = action;
+      /**
+       * @param {Float32Array} noisy
+       * @param {number} sigma
+       */
       const denoise = async (noisy, sigma) =>
         toPixelGrid(await models.denoise(noisy, sigma, seen, taken), published);
       const initial = noise.initial.map((value) => value * settings.start_noise);
       const sampler = samplerFor(settings);
       const images = await sample(denoise, initial, sampler, noise.churn, published);
-      const next = toPixelGrid(images.at(-1));
+      const next = toPixelGrid(images[images.length - 1]);
       const judged = await models.judge(frameAt(length - 1), action, next, memory);
       const steps = tally.steps + 1;
       const reward = draw(softmax(judged.reward), noise.reward) - 1;
       const termination = softmax(judged.termination);
+      /** @type {Dream['tally']['ended']} */
       let ended = null;
       if (draw(termination, noise.termination) === 1) ended = 'terminated';
       else if (settings.horizon && steps >= settings.horizon) ended = 'horizon';
@@ -141,14 +154,19 @@ export function createWorld(facts, models) {
      * @param {Past} past
      */
     async firstLook({ frames }) {
-      let seen = { memory: blank(facts.memory.actor_critic) };
-      for (const frame of frames) seen = await models.look(toNetwork(frame), seen.memory);
+      const [oldest, ...later] = frames;
+      let seen = await models.look(toNetwork(oldest), blank(facts.memory.actor_critic));
+      for (const frame of later) seen = await models.look(toNetwork(frame), seen.memory);
       return seen;
     },
   };
 }
 
-/** A distribution from logits divided by a temperature. */
+/**
+ * A distribution from logits divided by a temperature.
+ * @param {Float32Array} logits
+ * @param {number} [temperature]
+ */
 export function softmax(logits, temperature = 1) {
   const most = Math.max(...logits);
   const weights = Array.from(logits, (logit) => Math.exp((logit - most) / temperature));
@@ -156,7 +174,11 @@ export function softmax(logits, temperature = 1) {
   return weights.map((weight) => weight / sum);
 }
 
-/** The class that a number in [0, 1) falls into. */
+/**
+ * The class that a number in [0, 1) falls into.
+ * @param {number[]} probabilities
+ * @param {number} uniform
+ */
 export function draw(probabilities, uniform) {
   let [chosen, sum] = [0, probabilities[0]];
   while (chosen + 1 < probabilities.length && sum <= uniform) {
@@ -166,9 +188,20 @@ export function draw(probabilities, uniform) {
   return chosen;
 }
 
+/**
+ * @param {number} size
+ * @returns {Memory}
+ */
 const blank = (size) => ({ hidden: new Float32Array(size), cell: new Float32Array(size) });
 
-/** With one more frame, of which the last `most` are kept. */
+/**
+ * With one more frame, of which the last `most` are kept.
+ * @param {Past} past
+ * @param {number} action
+ * @param {Uint8Array} frame
+ * @param {number} most
+ * @returns {Past}
+ */
 function after({ frames, actions }, action, frame, most) {
   const kept = [...frames, frame].slice(-most);
   return { frames: kept, actions: [...actions, action].slice(actions.length + 2 - kept.length) };
