@@ -197,15 +197,16 @@ class Trainer:
 
     def world_model(self) -> WorldModel:
         """The dream as the agent sees it now."""
-        agent = self.acting_agent()
-        return WorldModel.of(agent.denoiser, agent.reward_model, self.config)
+        return WorldModel.of(self._acting("denoiser"), self._acting("reward_model"), self.config)
 
     def acting_agent(self) -> Agent:
         """The agent to dream and act with, without gradient; its weights are averages if the configuration says so."""
-        networks: dict[str, Any] = {
-            name: self.copies.of(learner.averaged, learner.updates) for name, learner in self.learners.items()
-        }
+        networks = {name: self._acting(name) for name in self.learners}
         return Agent(self.config, self.agent.num_actions, **networks, action_meanings=self.agent.action_meanings)
+
+    def _acting(self, name: str) -> Any:
+        learner = self.learners[name]
+        return self.copies.of(learner.averaged, learner.updates)
 
     def _starts(self, world: WorldModel, count: int) -> DreamState:
         segment = self.replay.sample(
