@@ -454,8 +454,8 @@ def test_options_reach_the_run_and_scores_are_printed(cli: Cli, monkeypatch: pyt
         "trained in the dream   mean return 12.34 [10.00, 14.00] (95 % interval, 20 games), human-normalised 0.457",
         "random policy          mean return 1.50 [10.00, 14.00] (95 % interval, 20 games)",
         "published references   random 1.7, human 30.5",
-        "time                   3 min in all: collect 2 s, actor critic 2 min, scoring and report 5 s",
-        "peak memory            8.4 GB",
+        "time                   2 min 35 s in all: collect 2.4 s, actor critic 2 min 10 s, scoring and report 5.0 s",
+        "peak memory            8.40 GB",
         f"report: {Path('runs/mine/report.html')}",
     ]
     expected = tiny_runs.tiny({"seed": 3, "preset": "debug"})
