@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
+from gymnasium.envs.registration import EnvSpec
 from scripted_games import ScriptedGame
 from torch import Tensor
 
@@ -128,9 +130,43 @@ def test_what_has_moved_far_enough_is_left_alone(move: int, advantage: int, lear
 CATCH = EnvConfig(id="diamond/Catch-v0", height=8, width=8)
 
 
+class Signal(gymnasium.Env):
+    """A third of the frame is lit; the button below it pays 1, the others cost 1. Four signals are a game."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (8, 8, 3), np.uint8)
+    action_space = gymnasium.spaces.Discrete(3)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self.step_number = 0
+        return self.show(), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self.step_number += 1
+        reward = 1.0 if action == self.lit else -1.0
+        return self.show(), reward, self.step_number == 4, False, {}
+
+    def show(self) -> np.ndarray:
+        self.lit = int(self.np_random.integers(3))
+        frame = np.zeros((8, 8, 3), np.uint8)
+        frame[:, 3 * self.lit : 3 * self.lit + 2] = 255
+        return frame
+
+
+def test_it_learns_what_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chance gives 4 x (1/3 - 2/3), knowing 4."""
+    monkeypatch.setitem(gymnasium.registry, "Signal-v0", EnvSpec("Signal-v0", entry_point=Signal))
+    signal = EnvConfig(id="Signal-v0", height=8, width=8)
+    settings = Settings(size=8, steps=6_000, envs=8, window=8, learning_rate=3e-3, channels=(8,), lstm_size=16)
+    learned = learn(signal, settings, 0, lambda line: None)
+    assert learned["random"]["high"] < 0
+    assert learned["last_fifth"]["low"] > 2
+
+
+@pytest.mark.slow
 def test_it_learns_to_catch() -> None:
-    """Random play gives about -0.5 a ball, always catching gives 1."""
-    settings = Settings(size=8, steps=18_000, envs=16, window=12, learning_rate=3e-3, channels=(16,), lstm_size=64)
+    """Chance gives about -0.5 a ball, always catching 1."""
+    settings = Settings(size=8, steps=20_000, envs=16, window=12, learning_rate=3e-3, channels=(16,), lstm_size=64)
     learned = learn(CATCH, settings, 0, lambda line: None)
     assert learned["last_fifth"]["low"] > learned["random"]["high"]
 
