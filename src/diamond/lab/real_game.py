@@ -41,8 +41,8 @@ from diamond.training.learner import Learner
 LAST_GAMES = 32
 STEPS_PER_POINT = 5_000
 SECONDS_PER_LINE = 30.0
-COLUMNS = ("game", "pixels", "objective", "seed", "steps", "random", "last 32 games", "last fifth", "whole games")
-COLUMNS += ("human-normalised", "CPU minutes")
+COLUMNS = ["game", "pixels", "objective", "seed", "steps", "random", "last 32 games", "last fifth", "whole games"]
+COLUMNS += ["human-normalised", "CPU minutes"]
 Say = Callable[[str], None]
 
 
@@ -222,10 +222,10 @@ def table(folder: Path) -> str:
     lines = [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
     for result in sorted(results, key=_rank):
         settings, last = result["settings"], result["last_games"] or {}
-        scale = [last.get(f"human_normalised{end}") for end in ("", "_low", "_high")]
         cells = [result["game"], settings["size"], settings["objective"], result["seed"], f"{result['steps']:,}"]
         cells += [_score(result[name]) for name in ("random", "last_games", "last_fifth", "final")]
-        cells += ["" if scale[0] is None else interval_text(*scale), round(result["cpu_seconds"] / 60)]
+        mean, low, high = (last.get(f"human_normalised{end}") for end in ("", "_low", "_high"))
+        cells += ["" if mean is None else interval_text(mean, low, high), round(result["cpu_seconds"] / 60)]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 

@@ -85,10 +85,10 @@ class Player:
             if cut.any():
                 beyond = self._network(to_network(torch.from_numpy(info["final_obs"])), state)[1]
             rows.append((frames, actions, log_probability, value, signs, ended, cut, beyond))
-        *columns, cut, beyond = map(torch.stack, zip(*rows, strict=True))
+        seen, taken, chances, values, signs, ended, cut, beyond = map(torch.stack, zip(*rows, strict=True))
         after = self._network(to_network(torch.from_numpy(self._frames)), self._state)[1]
-        next_value = torch.where(cut, beyond, torch.cat((columns[3][1:], after[None])))
-        return Window(*columns, cut, next_value, start)
+        next_value = torch.where(cut, beyond, torch.cat((values[1:], after[None])))
+        return Window(seen, taken, chances, values, signs, ended, cut, next_value, start)
 
     def _count(self, rewards: np.ndarray, game_over: np.ndarray) -> None:
         self.steps += len(rewards)
