@@ -27,15 +27,14 @@ from diamond.envs import make_env
 from diamond.errors import ConfigError, DiamondError
 from diamond.evaluation.scores import evaluate_agent, evaluate_policy, summarise
 from diamond.evaluation.statistics import bootstrap_mean, human_normalised
-from diamond.lab.atari100k.published import require_games
+from diamond.lab.atari100k.methods import require_games
 from diamond.lab.real_learning import Objective, Player, Trainer
 from diamond.networks.actor_critic import ActorCritic
 from diamond.runs.files import write_json
 from diamond.runs.folder import read_json
-from diamond.runs.progress import duration
 from diamond.runs.provenance import origin
 from diamond.runs.streams import derive_seed
-from diamond.runs.wording import interval_text, number_text
+from diamond.runs.wording import duration_text, interval_text, number_text
 from diamond.training.learner import Learner
 
 LAST_GAMES = 32
@@ -128,7 +127,7 @@ def learn(env_cfg: EnvConfig, settings: Settings, seed: int, say: Say) -> dict[s
     return {
         "game": env_cfg.name,
         "settings": _plain(settings),
-        **origin(seed),
+        **origin(seed, fused=False),
         "steps": player.steps,
         "seconds": time.monotonic() - began,
         "cpu_seconds": time.process_time() - cpu,
@@ -151,7 +150,7 @@ def _point(player: Player, curve: list[dict[str, Any]]) -> dict[str, Any]:
 def _line(game: str, player: Player, steps: int, entropy: float, seconds: float) -> str:
     rate, recent = player.steps / seconds, player.returns[-LAST_GAMES:]
     score = f"return {number_text(float(np.mean(recent)))} ({len(recent)} games)" if recent else "no game over yet"
-    left = duration(max(0, steps - player.steps) / rate)
+    left = duration_text(max(0, steps - player.steps) / rate)
     return f"{game}: {player.steps:,} of {steps:,} | {rate:.0f}/s | {score} | entropy {entropy:.2f} | {left} left"
 
 

@@ -18,10 +18,11 @@ from torch import Tensor
 
 from diamond.config import ActorCriticConfig
 from diamond.envs import RealEnv
+from diamond.experience.actions import sample_categorical
 from diamond.experience.frames import to_network
 from diamond.experience.segments import reward_sign
-from diamond.imagination.dream import sample_categorical, where_state
 from diamond.imagination.returns import lambda_returns
+from diamond.imagination.world import where_state
 from diamond.networks.actor_critic import ActorCritic
 from diamond.networks.blocks import LSTMState
 from diamond.training.learner import Learner
