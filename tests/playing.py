@@ -20,7 +20,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from diamond.envs import RealEnv
 from diamond.play.game.source import Source
-from diamond.play.server.server import Hall, Limits, bind, make_server
+from diamond.play.server.room_manager import Limits, RoomManager
+from diamond.play.server.server import bind, make_server
 
 ACTIONS = ("LEFT", "NOOP", "RIGHT")
 LEFT, NOOP, RIGHT = range(3)
@@ -109,7 +110,7 @@ def serving(
 ) -> Iterator[Served]:
     """The real server on a free port, in a thread of its own; it must neither fail nor complain."""
     listening = bind(host, 0)
-    server, address = make_server(Hall(lambda: source or catch_source(), seed, limits or Limits()), listening)
+    server, address = make_server(RoomManager(lambda: source or catch_source(), seed, limits or Limits()), listening)
     served, failures = Served(address, server), []
 
     def run() -> None:

@@ -99,14 +99,15 @@ def play(args: Play) -> None:
         _source(args.run)
 
     from diamond.play.game.source import load_source
-    from diamond.play.server.server import Hall, Limits, bind, serve
+    from diamond.play.server.room_manager import Limits, RoomManager
+    from diamond.play.server.server import bind, serve
 
     limits = Limits(args.sessions, args.viewers, 60 * args.idle_minutes)
     with bind(args.host, args.port) as listening:
         source = functools.partial(load_source, args.run, args.checkpoint, args.device, args.game, print)
-        hall = Hall(source, args.seed, limits)
+        rooms = RoomManager(source, args.seed, limits)
         with contextlib.suppress(KeyboardInterrupt):
-            serve(hall, listening, lambda address: _announce(hall.source.title, address, args.open))
+            serve(rooms, listening, lambda address: _announce(rooms.source.title, address, args.open))
     print("diamond: ended")
 
 

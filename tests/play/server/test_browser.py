@@ -10,7 +10,7 @@ from PIL import Image
 from playing import PATIENCE, Served, serving
 from tabs import Tab, chromium
 
-from diamond.play.server.server import Limits
+from diamond.play.server.room_manager import Limits
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -19,7 +19,8 @@ from websockets.exceptions import ConnectionClosed
 
 from diamond.errors import ConfigError
 from diamond.play.server.room import FULL, IDLE, REFUSED
-from diamond.play.server.server import Limits, bind
+from diamond.play.server.room_manager import Limits
+from diamond.play.server.server import bind
 
 PAGE = {file.name: file.read_bytes() for file in resources.files("diamond.play").joinpath("web").iterdir()}
 GOING_AWAY = 1012

@@ -15,7 +15,8 @@ from websockets.exceptions import ConnectionClosed
 
 from diamond.play.game.settings import Settings, as_dict
 from diamond.play.server.room import REFUSED
-from diamond.play.server.server import MESSAGES_A_SECOND, Limits
+from diamond.play.server.room_manager import Limits
+from diamond.play.server.server import MESSAGES_A_SECOND
 
 TOO_LONG = 1009
 DEEPEST = 2000

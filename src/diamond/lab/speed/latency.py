@@ -36,8 +36,9 @@ from diamond.errors import DiamondError
 from diamond.networks.reward_termination import RewardTerminationModel
 from diamond.play.game.source import Source
 from diamond.play.game.worlds import Past
-from diamond.play.server.room import Witness
-from diamond.play.server.server import Hall, Limits, bind, make_server
+from diamond.play.server.room import FrameListener
+from diamond.play.server.room_manager import Limits, RoomManager
+from diamond.play.server.server import bind, make_server
 from diamond.runs.provenance import number, origin
 
 Row = dict[str, Any]
@@ -107,7 +108,7 @@ def _measure_one(config: Config, viewers: int, browser: str | None) -> list[Row]
     times: list[tuple[float, float]] = []
     news = threading.Event()
 
-    def witness(*pair: float) -> None:
+    def listener(*pair: float) -> None:
         times.append((pair[0], pair[1]))
         news.set()
 
@@ -118,11 +119,11 @@ def _measure_one(config: Config, viewers: int, browser: str | None) -> list[Row]
                 raise DiamondError(f"no frame for {PATIENCE:.0f} s: check that {browser} runs without a screen")
 
     with ExitStack() as stack:
-        port, hall = stack.enter_context(_serving(config, witness))
+        port, rooms = stack.enter_context(_serving(config, listener))
         stack.enter_context(_browser(browser, port) if browser else _clients(port, "", 1))
         wait_for(1)
         if viewers > 1:
-            stack.enter_context(_clients(port, hall.names[0], viewers - 1))
+            stack.enter_context(_clients(port, rooms.names[0], viewers - 1))
         wait_for(len(times) + WARM_UP)
         first, cpu, started = len(times), time.process_time(), time.perf_counter()
         wait_for(first + FRAMES)
@@ -142,15 +143,15 @@ def _measure_one(config: Config, viewers: int, browser: str | None) -> list[Row]
 
 
 @contextmanager
-def _serving(config: Config, witness: Witness) -> Iterator[tuple[int, Hall]]:
+def _serving(config: Config, listener: FrameListener) -> Iterator[tuple[int, RoomManager]]:
     """A server in a thread of its own: its port and its rooms."""
     listening = bind("127.0.0.1", 0)
-    hall = Hall(lambda: untrained(config), config.seed, Limits(), witness)
-    server, _ = make_server(hall, listening)
+    rooms = RoomManager(lambda: untrained(config), config.seed, Limits(), listener)
+    server, _ = make_server(rooms, listening)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
-        yield listening.getsockname()[1], hall
+        yield listening.getsockname()[1], rooms
     finally:
         server.should_exit = True
         thread.join()

@@ -47,7 +47,7 @@ MEASURED = 30
 REFUSED, FAILED, FULL, IDLE = 1008, 1011, 1013, 4000
 """Why a connection is closed, as WebSocket close codes (RFC 6455, section 7.4); the page knows them."""
 
-Witness = Callable[[float, float], None]
+FrameListener = Callable[[float, float], None]
 """Told of each frame on the driver's screen: how long the model took, and how long from reading the buttons till the
 picture was there, both in milliseconds."""
 Result = TypeVar("Result")
@@ -114,11 +114,16 @@ class Room:
         source: what is played.
         settings: to begin with.
         executor: one thread, in which everything that takes long is done.
-        witness: see `Witness`.
+        listener: see `FrameListener`.
     """
 
     def __init__(
-        self, name: str, source: Source, settings: Settings, executor: Executor, witness: Witness = lambda *times: None
+        self,
+        name: str,
+        source: Source,
+        settings: Settings,
+        executor: Executor,
+        listener: FrameListener = lambda *times: None,
     ) -> None:
         self.name = name
         self.viewers: dict[str, Viewer] = {}
@@ -127,7 +132,7 @@ class Room:
         self.over = False
         """Whether everybody has been dismissed, so that nobody should come any more."""
         self._source, self._settings, self._executor = source, settings, executor
-        self._witness = witness
+        self._listener = listener
         self._session: Session | None = None
         self._pad = Pad(all_buttons(source.actions))
         self._driver: str | None = None
@@ -305,7 +310,7 @@ class Room:
         for clocked, begun, made in self._clock:
             if clocked == number:
                 self._latency = 1000 * (time.perf_counter() - begun)
-                self._witness(1000 * (made - begun), self._latency)
+                self._listener(1000 * (made - begun), self._latency)
 
     def _rate(self, now: float) -> float | None:
         self._finished.append(now)

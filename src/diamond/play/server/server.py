@@ -13,8 +13,6 @@ import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -29,10 +27,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from diamond.errors import ConfigError, DataError
 from diamond.experience.episodes import Episode
 from diamond.play.game.recordings import Recordings, encode_episode, video
-from diamond.play.game.settings import Settings
-from diamond.play.game.source import Source
 from diamond.play.server.protocol import parse
-from diamond.play.server.room import FULL, IDLE, REFUSED, Room, Viewer, Witness
+from diamond.play.server.room import FULL, REFUSED, Room, Viewer
+from diamond.play.server.room_manager import RoomManager
 
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -55,105 +52,21 @@ GOODBYE = 5.0
 """Seconds for saying why a page is cut off."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What strangers may use up."""
-
-    sessions: int = 8
-    viewers: int = 16
-    """Of one session."""
-    idle_seconds: float = 1800.0
-    """Without a button or a setting, after which a session is ended."""
-    empty_seconds: float = 300.0
-    """Without a viewer, likewise; long enough to come back after the network failed."""
-
-    def __post_init__(self) -> None:
-        for name in ("sessions", "viewers", "idle_seconds", "empty_seconds"):
-            value = getattr(self, name)
-            if not value > 0:
-                raise ConfigError(f"{name} is {value}: use a positive number")
-
-
-class Hall:
-    """All rooms of a server.
-
-    Args:
-        load: makes what is played.
-        seed: of new sessions.
-        limits: what strangers may use up.
-        witness: see `Witness`.
-
-    Raises:
-        DiamondError: what `load` raises.
-    """
-
-    def __init__(
-        self, load: Callable[[], Source], seed: int, limits: Limits, witness: Witness = lambda *times: None
-    ) -> None:
-        # One thread does all that PyTorch does, from the beginning: OpenMP keeps a team of threads for each thread that
-        # it was called from, and where two teams share the processor, frames take twice as long.
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="play")
-        try:
-            self.source = self._executor.submit(load).result()
-        except BaseException:
-            self._executor.shutdown(wait=False)
-            raise
-        self.limits = limits
-        self._settings, self._witness = Settings.of(self.source.agent.config.sampler, seed), witness
-        self._rooms: dict[str, tuple[Room, asyncio.Task[None]]] = {}
-
-    @property
-    def names(self) -> list[str]:
-        """Of the rooms there are."""
-        return list(self._rooms)
-
-    def find(self, name: str | None) -> Room | None:
-        """The room of that name, or a new one; None where there are too many."""
-        rooms = {room.name: room for room, _ in self._rooms.values() if not room.over}
-        if name in rooms:
-            return rooms[name]
-        if len(rooms) >= self.limits.sessions:
-            return None
-        room = Room(secrets.token_urlsafe(6), self.source, self._settings, self._executor, self._witness)
-        task = asyncio.create_task(room.play())
-        task.add_done_callback(lambda _: self._rooms.pop(room.name, None))
-        self._rooms[room.name] = room, task
-        return room
-
-    async def keep(self) -> None:
-        """End sessions that nobody uses, until cancelled."""
-        while True:
-            await asyncio.sleep(min(10.0, self.limits.idle_seconds, self.limits.empty_seconds) / 2)
-            for room, task in list(self._rooms.values()):
-                unused = time.monotonic() - room.last_used
-                if unused > (self.limits.idle_seconds if room.viewers else self.limits.empty_seconds):
-                    room.dismiss(IDLE, "Nothing happened here for a long time, so the game was ended.")
-                    task.cancel()
-
-    async def close(self) -> None:
-        """End everything."""
-        tasks = [task for _, task in self._rooms.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._executor.shutdown(cancel_futures=True)
-
-
-def make_app(hall: Hall, token: str | None = None) -> Starlette:
+def make_app(rooms: RoomManager, token: str | None = None) -> Starlette:
     """The server as an ASGI application.
 
     Args:
-        hall: its rooms.
+        rooms: what it serves.
         token: that pages must show; None lets in whoever reaches a loopback address.
     """
-    limits = hall.limits
+    limits = rooms.limits
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        keeper = asyncio.create_task(hall.keep())
+        keeper = asyncio.create_task(rooms.keep())
         yield
         keeper.cancel()
-        await hall.close()
+        await rooms.close()
 
     async def connect(ws: WebSocket) -> None:
         await ws.accept()
@@ -161,7 +74,7 @@ def make_app(hall: Hall, token: str | None = None) -> Starlette:
         if refusal is not None:
             await ws.close(REFUSED, refusal)
             return
-        client, room = ws.query_params["client"], hall.find(ws.query_params.get("session"))
+        client, room = ws.query_params["client"], rooms.find(ws.query_params.get("session"))
         if room is None:
             await ws.close(FULL, f"The server is full: it takes no more than {limits.sessions} games. Try again later.")
         elif client not in room.viewers and len(room.viewers) >= limits.viewers:
@@ -170,7 +83,7 @@ def make_app(hall: Hall, token: str | None = None) -> Starlette:
             await _serve(ws, room, client)
 
     files = [Route(path, _file(content, kind, open_to_all=token is not None)) for path, content, kind in _page()]
-    recordings = _recordings(hall.source.recordings, token)
+    recordings = _recordings(rooms.source.recordings, token)
     return Starlette(routes=[WebSocketRoute("/session", connect), *files, *recordings], lifespan=lifespan)
 
 
@@ -333,30 +246,30 @@ def bind(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def serve(hall: Hall, listening: socket.socket, ready: Callable[[str], None]) -> None:
+def serve(rooms: RoomManager, listening: socket.socket, ready: Callable[[str], None]) -> None:
     """Serve until the process is told to end.
 
     Args:
-        hall, listening: see `make_server`.
+        rooms, listening: see `make_server`.
         ready: told the address of the page.
     """
-    server, address = make_server(hall, listening)
+    server, address = make_server(rooms, listening)
     ready(address)
     server.run(sockets=[listening])
 
 
-def make_server(hall: Hall, listening: socket.socket) -> tuple[uvicorn.Server, str]:
+def make_server(rooms: RoomManager, listening: socket.socket) -> tuple[uvicorn.Server, str]:
     """The server, still to be run, and the address of its page, with the token that any but a loopback address needs.
 
     Args:
-        hall: its rooms.
+        rooms: what it serves.
         listening: see `bind`.
     """
     host, port = listening.getsockname()[:2]
     token = None if is_loopback(host) else secrets.token_urlsafe(16)
-    height, width, _ = hall.source.starts[0].frames[0].shape
+    height, width, _ = rooms.source.starts[0].frames[0].shape
     config = uvicorn.Config(
-        make_app(hall, token),
+        make_app(rooms, token),
         ws="websockets-sansio",
         ws_max_size=4 * height * width + 4096,  # a picture in base64 is the longest message
         ws_per_message_deflate=False,  # frames are small, and packing them would delay them
