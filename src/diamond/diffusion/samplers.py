@@ -16,6 +16,30 @@ from diamond.diffusion import edm
 
 Denoise = Callable[[Tensor, float], Tensor]
 """(noisy frame (b c h w), its noise level) -> denoised frame (b c h w)."""
+Step = Callable[[Denoise, Tensor, Tensor, float, float], Tensor]
+"""(denoise, frame (b c h w), slope there (b c h w), its noise level, the next one) -> the frame at the next level."""
+
+
+def euler(
+    denoise: Denoise, x: Float[Tensor, "b c h w"], slope: Float[Tensor, "b c h w"], sigma: float, next_sigma: float
+) -> Float[Tensor, "b c h w"]:
+    """Follow the slope: first order, no further network call."""
+    return x + slope * (next_sigma - sigma)
+
+
+def heun(
+    denoise: Denoise, x: Float[Tensor, "b c h w"], slope: Float[Tensor, "b c h w"], sigma: float, next_sigma: float
+) -> Float[Tensor, "b c h w"]:
+    """Follow the mean of the slopes at both ends: second order, one more network call, except in the last step."""
+    ahead = euler(denoise, x, slope, sigma, next_sigma)
+    if next_sigma == 0:
+        return ahead
+    next_slope = (ahead - denoise(ahead, next_sigma)) / next_sigma
+    return x + (slope + next_slope) * (0.5 * (next_sigma - sigma))
+
+
+STEPS: dict[int, Step] = {1: euler, 2: heun}
+"""The step of each `sampler.order`."""
 
 
 def noise_schedule(cfg: SamplerConfig) -> list[float]:
@@ -58,6 +82,7 @@ def sample(
     cfg: SamplerConfig,
     churn_normal: Float[Tensor, "s b c h w"] | None = None,
     published: bool = False,
+    step: Step | None = None,
 ) -> list[Float[Tensor, "b c h w"]]:
     """The images after 0, 1, .. `num_steps` steps; the last one is the sample (EDM algorithm 2).
 
@@ -67,23 +92,20 @@ def sample(
         cfg: noise levels, order and churn.
         churn_normal: standard normal draws, one a step; needed when `uses_churn(cfg)`.
         published: tell the denoiser the noise level before churn, as the published code does; EDM tells it the level
-        after.
+            after.
+        step: how to go from one noise level to the next; by default as `cfg.order` says.
     """
+    step = STEPS[cfg.order] if step is None else step
     sigmas = noise_schedule(cfg)
     gamma_max = min(cfg.s_churn / cfg.num_steps, math.sqrt(2) - 1)
     x, trajectory = initial, [initial]
-    for step, (sigma, next_sigma) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
+    for i, (sigma, next_sigma) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
         churned = sigma
         if gamma_max > 0 and cfg.s_tmin <= sigma <= cfg.s_tmax:
             assert churn_normal is not None, "sampling with churn needs churn_normal"
             churned = sigma * (1 + gamma_max)
-            x = x + churn_normal[step] * (cfg.s_noise * math.sqrt(churned**2 - sigma**2))
+            x = x + churn_normal[i] * (cfg.s_noise * math.sqrt(churned**2 - sigma**2))
         slope = (x - denoise(x, sigma if published else churned)) / churned
-        euler = x + slope * (next_sigma - churned)
-        if cfg.order == 1 or next_sigma == 0:
-            x = euler
-        else:
-            next_slope = (euler - denoise(euler, next_sigma)) / next_sigma
-            x = x + (slope + next_slope) * (0.5 * (next_sigma - churned))
+        x = step(denoise, x, slope, churned, next_sigma)
         trajectory.append(x)
     return trajectory
