@@ -249,7 +249,6 @@ def test_results_get_the_name_they_are_given(cli: Callable[..., Result]) -> None
         (["table", "--out", "t.pdf"], ["--out is 't.pdf'", ".md or .json or .html"]),
         (["plan", "--out", "p.html"], ["--out is 'p.html'", ".json"]),
         (["plan", "runs/a"], ["runs/a is given to `plan`", "use `table`"]),
-        (["tables"], ["tables", "plan"]),
         (["table", "--methods", "PPG"], ["--methods names 'PPG'", "DIAMOND"]),
         (["plan", "--games", "Tetris"], ["--games names 'Tetris'", "Alien"]),
     ],
@@ -260,3 +259,10 @@ def test_bad_input_is_told_in_one_line(cli: Callable[..., Result], words: list[s
     for part in parts:
         assert part in told.err
     assert not list(Path().iterdir())
+
+
+def test_an_unknown_task_is_refused_with_the_known_ones(cli: Callable[..., Result]) -> None:
+    told = cli("tables")
+    assert (told.status, told.out) == (1, "")
+    assert "'tables'" in told.err
+    assert "('plan', 'table')" in told.err

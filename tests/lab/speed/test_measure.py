@@ -82,7 +82,7 @@ def test_an_epoch_is_the_sum_of_its_parts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ("--blocks 0", "--blocks is 0: measure at least 1"),
+        ("--blocks 0", "--blocks is 0: use at least 1"),
         ("--seconds 0", "--seconds is 0.0: use a positive number"),
         ("--json nowhere/speed.json", "cannot be written: its folder does not exist"),
         ("--json .", "cannot be written: it is a folder, name a file in it"),

@@ -74,9 +74,9 @@ def test_results_tell_where_they_come_from(tmp_path: Path) -> None:
         ("trajectories", 1, "--trajectories is 1: use at least 2"),
         ("seeds", (), "--seeds are"),
         ("seeds", (1, 1), "--seeds are"),
-        ("size", 4, "env.height is 4"),
+        ("size", 4, "--size is 4: choose from 8 to 1024 pixels"),
         ("channels", (), "denoiser.unet.channels"),
-        ("learning_rate", -1.0, "learning_rate is -1.0"),
+        ("learning_rate", -1.0, "--learning-rate is -1.0: use a positive number"),
     ],
 )
 def test_bad_scales_are_refused(field: str, value: object, message: str) -> None:
