@@ -148,6 +148,13 @@ def test_written_pages_are_current(script: str) -> None:
     assert writer.PAGE.read_text(encoding="utf-8") == writer.page(), f"run python {script}"
 
 
+def test_every_page_is_on_the_site_and_on_the_first_page() -> None:
+    listed = {entry for entries in load(ROOT / "docs/conf.py").PAGES.values() for entry in entries}
+    first = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.stem == "index" or (f"docs/{page.stem}" in listed and f"]({page.name})" in first), page.name
+
+
 def test_changelog_names_the_version() -> None:
     version = re.search(r'__version__ = "([^"]+)"', (ROOT / "src/diamond/version.py").read_text(encoding="utf-8"))
     assert version is not None
