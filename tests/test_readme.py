@@ -28,9 +28,9 @@ PAGES = [
 ]
 NOT_RUN_HERE = {
     *("python3 -m venv", ". .venv/bin/activate", "pip install", "pre-commit install"),
-    *("pytest", ".ci/run", "sphinx-build"),
+    *("pytest", ".ci/run", "sphinx-build", "npm"),
 }
-"""Beginnings of commands that install, run the tests themselves or build the documentation."""
+"""Beginnings of commands that install, check, run the tests themselves or build the documentation."""
 SMALL = {"--preset": "debug", "--episodes": "2", "--steps": "4", "--schedule.epochs": "4", "--seconds": "0.01"}
 """Options replaced by small values."""
 
