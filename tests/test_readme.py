@@ -28,9 +28,9 @@ PAGES = [
 ]
 NOT_RUN_HERE = {
     *("python3 -m venv", ". .venv/bin/activate", "pip install", "pre-commit install"),
-    *("pytest", ".ci/run", "sphinx-build"),
+    *("pytest", ".ci/run", "sphinx-build", "npm"),
 }
-"""Beginnings of commands that install, run the tests themselves or build the documentation."""
+"""Beginnings of commands that install, check, run the tests themselves or build the documentation."""
 SMALL = {"--preset": "debug", "--episodes": "2", "--steps": "4", "--schedule.epochs": "4", "--seconds": "0.01"}
 """Options replaced by small values."""
 
@@ -146,6 +146,13 @@ def test_every_deviation_names_its_test() -> None:
 def test_written_pages_are_current(script: str) -> None:
     writer = load(ROOT / script)
     assert writer.PAGE.read_text(encoding="utf-8") == writer.page(), f"run python {script}"
+
+
+def test_every_page_is_on_the_site_and_on_the_first_page() -> None:
+    listed = {entry for entries in load(ROOT / "docs/conf.py").PAGES.values() for entry in entries}
+    first = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.stem == "index" or (f"docs/{page.stem}" in listed and f"]({page.name})" in first), page.name
 
 
 def test_changelog_names_the_version() -> None:
