@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 from diamond.config import Config, changes_that_forbid_resume, from_dict, to_dict
 from diamond.errors import ConfigError, RunError
-from diamond.runs.checkpoint import checkpoints
 from diamond.runs.files import cannot_write, write_json
 from diamond.runs.provenance import command, commit, machine
 from diamond.version import __version__
@@ -185,11 +184,17 @@ def newest_run(usable: bool = False) -> Path:
         RunError: there is none.
     """
     found = sorted(RUNS.glob("*/run.json"), key=lambda file: (file.stat().st_mtime, file.parent.name))
-    runs = [file.parent for file in found if not usable or checkpoints(file.parent / "checkpoints")]
+    runs = [file.parent for file in found if not usable or _has_checkpoint(file.parent)]
     if not runs:
         what = f"no run with a checkpoint in {RUNS.resolve()}" if found else f"no run found in {RUNS.resolve()}"
         raise RunError(f"{what}: name one, or make one with `diamond train`")
     return runs[-1]
+
+
+def _has_checkpoint(run: Path) -> bool:
+    from diamond.runs.checkpoint import checkpoints  # here, because it needs PyTorch and a run's folder does not
+
+    return bool(checkpoints(run / "checkpoints"))
 
 
 def dream_errors_file(run: Path) -> Path:
