@@ -49,7 +49,7 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) ->
 
 
 def test_a_run_survives_kills_at_random_moments_and_during_writes(tmp_path: Path) -> None:
-    """In turn, a kill falls before training has begun, some time after a new checkpoint, and while one is written."""
+    """In turn, kills may fall before training has begun, some time after a new checkpoint, and during a write."""
     run, chance, torn, epochs = tmp_path / "run", random.Random(0), 0, [0]
     folder = run / "checkpoints"
     for kill in range(KILLS):
