@@ -13,7 +13,11 @@ from torch import Tensor, nn
 from diamond.envs import make_env
 from diamond.kernels import accelerate
 from diamond.kernels.library import library
-from diamond.runs.checkpoint import newest_checkpoint, write_checkpoint
+from diamond.runs.checkpoint import newest_checkpoint
+from diamond.runs.folder import RunFolder
+from diamond.training.algorithm import algorithm_1
+from diamond.training.phases import Epoch
+from diamond.training.state import Keeper, restore
 from diamond.training.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no C++ compiler")
@@ -76,12 +80,14 @@ def test_after_going_back_to_a_checkpoint_of_as_many_updates(trainer: Trainer, t
         randomised(learner.averaged, 1)
     trainer.copies.forget()
     kept = assert_fresh(trainer)
-    write_checkpoint(tmp_path / "checkpoints", 1, *trainer.state(), trainer.write_open_games)
-    checkpoint = newest_checkpoint(tmp_path / "checkpoints")
+    trainer.epoch = 1
+    run = RunFolder.create(tmp_path / "run", trainer.config, trainer.env.num_actions, (), fused=True)
+    Keeper(run, trainer).write()
+    checkpoint = newest_checkpoint(run.checkpoints)
     assert checkpoint is not None
     with closing(make_env(trainer.config.env, 1, training=True)) as env:
         resumed = Trainer(trainer.config, env, tmp_path / "episodes", torch.device("cpu"))
         assert_fresh(resumed)  # makes copies of the weights before the checkpoint
-        resumed.restore(checkpoint)
+        restore(checkpoint, resumed, Epoch(algorithm_1(resumed)))
         back = assert_fresh(resumed)
     assert all(torch.equal(back[name], kept[name]) for name in NETWORKS)
