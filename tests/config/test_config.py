@@ -194,7 +194,7 @@ def number_fields(kind: Any) -> Iterator[tuple[type, str]]:
             yield kind, name
 
 
-@pytest.mark.parametrize(("kind", "name"), set(number_fields(Config)))
+@pytest.mark.parametrize(("kind", "name"), dict.fromkeys(number_fields(Config)))
 def test_every_number_has_a_range_that_holds_its_default(kind: type, name: str) -> None:
     allowed = ranges(kind)[name]
     default = next(item.default for item in fields(kind) if item.name == name)
