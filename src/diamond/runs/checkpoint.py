@@ -14,14 +14,13 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import safetensors
-import safetensors.torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from diamond.errors import RunError
 from diamond.runs.files import cannot_write, write_bytes, write_json
+
+if TYPE_CHECKING:
+    import torch
 
 FORMAT_VERSION = 2
 """Version 1 knew checkpoints at the end of an epoch only."""
@@ -48,12 +47,14 @@ class Checkpoint:
             return f"of epoch {self.epoch}"
         return f"in epoch {self.epoch + 1} (phase {self.facts['phase']}, {self.facts['done']} done)"
 
-    def tensors(self, name: str) -> dict[str, Tensor]:
+    def tensors(self, name: str) -> dict[str, "torch.Tensor"]:
         """The tensors of one file, on the CPU.
 
         Raises:
             RunError: the file is missing or was changed since it was written.
         """
+        import safetensors.torch  # here, because checkpoints are listed without PyTorch
+
         path = self.file(f"{name}.safetensors")
         try:
             loaded = safetensors.torch.load_file(path)
@@ -91,7 +92,7 @@ def position(path: Path) -> tuple[int, int]:
 def write_checkpoint(
     folder: Path,
     epoch: int,
-    tensors: dict[str, dict[str, Tensor]],
+    tensors: dict[str, dict[str, "torch.Tensor"]],
     facts: dict[str, Any],
     extra: Callable[[Path], object],
     units: int = 0,
@@ -109,6 +110,8 @@ def write_checkpoint(
     Raises:
         DiskError: the disk refuses the write; older checkpoints are untouched.
     """
+    import safetensors.torch
+
     final = checkpoint_path(folder, epoch, units)
     partial = folder / f"{PARTIAL}new-{final.name}"
     try:
