@@ -426,7 +426,7 @@ def test_a_run_that_cannot_go_on_says_why_and_where_it_goes_on(
     else:
         loss = trainer_module.denoising_loss
         monkeypatch.setattr(trainer_module, "denoising_loss", lambda *arguments: loss(*arguments) * float("nan"))
-        expected = "the denoiser's loss or gradient stopped being finite"
+        expected = "the denoiser's loss or gradient is nan or infinite"
     result = cli("train", "--resume", run, "--schedule.epochs", "4")
     told = result.err.splitlines(keepends=True)[-1]
     assert_told(

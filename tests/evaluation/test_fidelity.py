@@ -429,7 +429,7 @@ def test_the_folder_of_a_run_is_told_its_episodes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"games": 9}, "--games is 9: give at least 10, an interval over fewer"),
+        ({"games": 9}, "--games is 9: use at least 10; intervals need"),
         ({"steps": 0}, "--steps is 0"),
         ({"contexts": 0}, "--contexts is 0"),
     ],

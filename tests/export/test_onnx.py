@@ -140,9 +140,9 @@ def test_the_folder_says_what_is_in_it(source: Source, tmp_path: Path) -> None:
 def test_a_folder_that_holds_something_is_refused_and_left_alone(source: Source, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine").write_text("precious")
-    with pytest.raises(ExportError, match="out is there already: name a new folder, or remove this one first"):
+    with pytest.raises(ExportError, match="out already exists: choose a new folder, or remove this one"):
         export(source, tmp_path / "out", "onnx", half=False)
-    with pytest.raises(ExportError, match="mine is there already"):
+    with pytest.raises(ExportError, match="mine already exists"):
         export(source, tmp_path / "out/mine", "onnx", half=False)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
 

@@ -172,9 +172,7 @@ def test_a_branch_without_a_hub_is_what_it_was_and_says_so(tmp_path: Path, caplo
         first = fetch(PONG, hub.endpoint, tmp_path)
     with caplog.at_level(logging.WARNING, logger=hub_module.__name__):
         assert fetch(PONG, hub.endpoint, tmp_path) == first
-    assert caplog.messages == [
-        f"{PONG}: the hub does not answer; taking commit {commit(1)}, which it stood for when it was last loaded"
-    ]
+    assert caplog.messages == [f"{PONG}: the hub does not answer; using the cached commit {commit(1)}"]
 
 
 def test_a_connection_that_breaks_is_taken_up_where_it_was(
@@ -277,7 +275,9 @@ def test_a_missing_file_needs_no_list_of_files(load: Load, hub: FakeHub) -> None
 
 def test_a_missing_repository_is_named(load: Load) -> None:
     message = refusal(load, "hf:nobody/nothing/Pong")
-    assert message.startswith("hf:nobody/nothing/Pong: nobody/nothing is not on the hub, or not for you to read: check")
+    assert message.startswith(
+        "hf:nobody/nothing/Pong: nobody/nothing does not exist on the hub, or you have no access: check"
+    )
 
 
 def test_an_unknown_revision_is_named(load: Load) -> None:

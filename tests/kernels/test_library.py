@@ -126,6 +126,6 @@ def test_without_kernels_all_goes_on_after_one_line(
         assert Copies(wanted=True).of(conv, 0) is conv
         assert not in_use(ComputeConfig(), torch.device("cpu"))
     [record] = caplog.records
-    assert record.getMessage().startswith("diamond: dreaming on the CPU is slower here: ")
+    assert record.getMessage().startswith("diamond: no CPU kernels, so dreams are slower: ")
     assert reason in record.getMessage()
     assert "\n" not in record.getMessage()

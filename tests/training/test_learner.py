@@ -169,8 +169,8 @@ def test_what_is_not_finite_stops_training_and_names_the_network(name: str, loss
     with torch.no_grad():
         point.x.fill_(1.0)
     learner.step(point.x.sum())  # a finite loss afterwards does not make it good
-    remedy = f"by update 3: lower updates.{name}.learning_rate or max_gradient_norm"
-    with pytest.raises(TrainingError, match=f"the {name}'s loss or gradient stopped being finite {remedy}"):
+    remedy = f"at update 3: lower updates.{name}.learning_rate or max_gradient_norm"
+    with pytest.raises(TrainingError, match=f"the {name}'s loss or gradient is nan or infinite {remedy}"):
         learner.check_finite()
 
 

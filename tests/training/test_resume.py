@@ -207,7 +207,7 @@ def test_a_changed_hyper_parameter_is_refused_and_nothing_is_touched(tmp_path: P
     (name, value), old = next(iter(change.items())), tiny()
     for part in name.split("."):
         old = getattr(old, part)
-    with pytest.raises(ConfigError, match=f"{name} was {old}, now {value}: a run goes on with its own"):
+    with pytest.raises(ConfigError, match=f"{name} was {old}, now {value}: this cannot change when a run resumes"):
         train(override(tiny(), {**change, "schedule.epochs": 9}), run.path, True, Progress(quiet=True))
     (run.path / "run.lock").unlink(missing_ok=True)
     assert contents(run.path) == before

@@ -23,7 +23,7 @@ class Train(Checked, prefix="--"):
     run: Path | None = None
     """Folder for the run; by default a new one under `runs/`."""
     resume: Resume = None
-    """Go on with the run in this folder, or the newest one; a longer schedule is allowed, other changes are refused."""
+    """Continue the run in this folder, or the newest run. You may lengthen the schedule; other changes are refused."""
     device: str | None = None
     """Short for --compute.device."""
 
@@ -112,7 +112,7 @@ class Play(Checked, prefix="--"):
     """Run folder, published `.pt` file or its name on the hub, `hf:OWNER/REPO/Game`; by default the newest run, else
     the one that comes with the package."""
     host: str = "127.0.0.1"
-    """Address to listen on; with any but this machine's own, pages need the token in the printed address."""
+    """Address to listen on. For any but this machine's own, visitors need the token in the printed address."""
     port: Annotated[int, Between(0, 65_535)] = 8000
     """Port to listen on; 0 takes any that is free."""
     open: bool = False
@@ -140,11 +140,11 @@ class Export(Checked, prefix="--"):
     run: Annotated[Path, tyro.conf.Positional]
     """Run folder, published `.pt` file, or its name on the hub, `hf:OWNER/REPO/Game`."""
     dir: Annotated[Path, tyro.conf.Positional]
-    """Folder to write; it must not hold anything yet."""
+    """New folder to write; it may exist if it is empty."""
     format: Literal["web", "onnx"] = "web"
     """A page for any web server with all that it needs, or the networks alone."""
     half: bool = False
-    """Store the weights with 16 bits: half the size; what is computed with them stays 32 bits wide."""
+    """Store the weights with 16 bits: half the size. Arithmetic still uses 32 bits."""
     checkpoint: Which = "last"
     """`last`, `best`, or the number of an epoch."""
     game: str | None = None
@@ -158,12 +158,12 @@ class Report(Checked, prefix="--"):
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     """Run folders; by default the newest run."""
     out: Path | None = None
-    """Page to write; by default `report.html` in the run's folder, of several runs beside the first one's folder."""
+    """Page to write; by default `report.html` in the run's folder, for several runs beside the first run's folder."""
 
 
 @dataclass(frozen=True)
 class Bench(Checked, prefix="--"):
-    """Measure how fast this machine trains and dreams, beside what a matrix product and a copy reach on it."""
+    """Measure how fast this machine trains and dreams, compared with a matrix product and a copy."""
 
     config: Annotated[Config, tyro.conf.arg(name="")]
     blocks: Annotated[int, AtLeast(1)] = 5
@@ -206,7 +206,7 @@ class Benchmark(Checked, prefix="--"):
 
 @dataclass(frozen=True)
 class Study(Checked, prefix="--"):
-    """Repeat one of the paper's analyses of its world model, at any scale; stopped, it goes on where it was."""
+    """Repeat one of the paper's analyses at any scale; if you stop it, the same command continues."""
 
     what: Annotated[str, tyro.conf.Suppress]
     scale: Annotated[Scale, tyro.conf.arg(name="")]

@@ -62,7 +62,7 @@ def dream(args: Dream) -> None:
     real, dreamed = real_beside_dream(agent, recording, args.steps, args.seed)
     scale = max(1, 256 // agent.config.env.height)
     write_video(args.out, side_by_side(real, dreamed, scale=scale), FRAMES_PER_SECOND)
-    why = "" if len(real) == args.steps else ", no game that was recorded lasts longer"
+    why = "" if len(real) == args.steps else "; no recorded game is longer"
     print(f"{args.out}: {len(real)} steps of {agent.config.env.name}, real beside dreamed by {run}{why}")
 
 

@@ -328,10 +328,10 @@ class ComputeConfig(Checked, prefix="compute."):
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps` ...; `auto` takes the fastest device present."""
     bfloat16: bool = False
-    """Run the networks under bfloat16 autocast; weights, losses and noise scaling stay float32. On a CPU in place of
-    the fused kernels."""
+    """Run the networks under bfloat16 autocast; weights, losses and noise scaling stay float32. On a CPU, this
+    is instead of the fused kernels."""
     compile: bool = False
-    """Compile what training spends its time in with `torch.compile`; on a CPU in place of the fused kernels."""
+    """Compile what training spends its time in with `torch.compile`; on a CPU, this is instead of the fused kernels."""
     fused: bool = True
     """On a CPU under Linux, dream, act and evaluate on this package's own fused kernels, which the machine's C++
     compiler builds at the first use; without one, on PyTorch's operations. Last digits differ; off, all machines are

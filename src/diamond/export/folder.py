@@ -75,7 +75,7 @@ def require_ready(folder: Path) -> None:
     """
     is_empty = folder.is_dir() and not any(folder.iterdir())
     if folder.exists() and not is_empty:
-        raise ExportError(f"{folder} is there already: name a new folder, or remove this one first")
+        raise ExportError(f"{folder} already exists: choose a new folder, or remove this one")
     for package in PACKAGES:
         require(package, "export", ExportError)
 

@@ -137,7 +137,8 @@ def _resolve(wanted: HubName, endpoint: str | None, known: Resolved | None) -> R
         told = get_hf_file_metadata(url)
     except errors.RepositoryNotFoundError as error:
         raise RunError(
-            f"{where} is not on the hub, or not for you to read: check its spelling, or log in with `hf auth login`"
+            f"{where} does not exist on the hub, or you have no access: check its spelling, or log in with "
+            "`hf auth login`"
         ) from error
     except errors.RevisionNotFoundError as error:
         raise RunError(
@@ -156,7 +157,7 @@ def _resolve(wanted: HubName, endpoint: str | None, known: Resolved | None) -> R
                 "connect to the network, or give the path of a file"
             ) from error
         logging.getLogger(__name__).warning(
-            "%s: the hub does not answer; taking commit %s, which it stood for when it was last loaded",
+            "%s: the hub does not answer; using the cached commit %s",
             wanted.text,
             known.commit,
         )

@@ -40,7 +40,7 @@ def library() -> ctypes.CDLL | None:
             return _load(_build())
     except (BuildError, OSError, RuntimeError, AttributeError, subprocess.SubprocessError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        logging.getLogger(__name__).warning("diamond: dreaming on the CPU is slower here: %s", reason)
+        logging.getLogger(__name__).warning("diamond: no CPU kernels, so dreams are slower: %s", reason)
         return None
 
 

@@ -122,9 +122,7 @@ class RunFolder:
         """
         changed = changes_that_forbid_resume(self.config, config)
         if changed:
-            raise ConfigError(
-                f"{changed[0]}: a run goes on with its own hyper-parameters; start a new run to change them"
-            )
+            raise ConfigError(f"{changed[0]}: this cannot change when a run resumes; start a new run to change it")
 
     def keep_config(self, config: Config) -> None:
         """Remember, for good, what a resumed run changed, such as a longer schedule.

@@ -67,7 +67,7 @@ class Learner:
         """
         if not bool(self._finite):
             raise TrainingError(
-                f"the {self.name}'s loss or gradient stopped being finite by update {self.updates}: lower "
+                f"the {self.name}'s loss or gradient is nan or infinite at update {self.updates}: lower "
                 f"updates.{self.name}.learning_rate or max_gradient_norm, or resume from an earlier checkpoint"
             )
 

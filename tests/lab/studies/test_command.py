@@ -77,8 +77,11 @@ def test_frames_too_small_for_a_boxer_are_refused(tmp_path: Path, capsys: pytest
         (["start-noise", "--updates", "0"], "--updates is 0: use at least 1"),
         (["start-noise", "--game", "Breakuot"], "did you mean Breakout"),
         (["start-noise", "--device", "cuda:99"], "cuda:99"),
-        (["consistency", "--size", "32"], "--size is 32: objects are told in frames of 64x64 pixels"),
-        (["consistency", "--game", "Pong"], "--game is 'Pong': objects are told in Asterix, Breakout, RoadRunner"),
+        (["consistency", "--size", "32"], "--size is 32: objects can be detected only in frames of 64x64 pixels"),
+        (
+            ["consistency", "--game", "Pong"],
+            "--game is 'Pong': objects can be detected only in Asterix, Breakout, RoadRunner",
+        ),
         (["consistency", "--horizon", "7"], "--horizon is 7: use at least 8"),
         (["denoising-steps", "--game", "Pong"], "--game is 'Pong': this study tells the boxers of Boxing"),
         (["start-noise", "--agents"], "--agents is given to start-noise: only denoising-steps trains agents"),

@@ -54,7 +54,7 @@ def test_another_study_is_not_mixed_in(tmp_path: Path, change: dict, named: str)
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear", encoding="utf-8")
-    with pytest.raises(ConfigError, match="holds something else than a study"):
+    with pytest.raises(ConfigError, match="already contains other files"):
         opened(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 

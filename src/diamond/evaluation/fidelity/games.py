@@ -182,7 +182,7 @@ def recorded_games(
     for index in indices:
         episode, path = episodes.read(index), episodes.path(index)
         if episode.origin is not None and episode.origin.world == "dream":
-            raise DataError(f"{path} was dreamed, and a dream says nothing of the real game: give --data real games")
+            raise DataError(f"{path} is a recording of a dream: --data needs recordings of the real game")
         require_fitting(path, episode, game, num_actions, shape, f"give --data games of {game}")
         found.append(WholeGame.of(episode))
     unknown = [game for game in found if digest(game.frames, game.actions) not in known]
@@ -192,7 +192,7 @@ def recorded_games(
         left_out = f", {seen} that the run was trained on left out" if seen else ""
         raise DataError(
             f"--data {folder} holds {len(long_enough)} games of more than {context_length} frames{left_out}: record at "
-            f"least {FEWEST_GAMES}, fewer give no interval worth the name"
+            f"least {FEWEST_GAMES}; intervals need that many games"
         )
     return long_enough
 

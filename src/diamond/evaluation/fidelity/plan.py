@@ -49,10 +49,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.games < FEWEST_GAMES:
-            raise ConfigError(
-                f"--games is {self.games}: give at least {FEWEST_GAMES}, an interval over fewer games says next to "
-                "nothing of the game"
-            )
+            raise ConfigError(f"--games is {self.games}: use at least {FEWEST_GAMES}; intervals need that many games")
         if self.seed < 0:
             raise ConfigError(f"--seed is {self.seed}: give 0 or more")
         for name in ("steps", "contexts"):
@@ -124,4 +121,4 @@ def _moments(agent: Agent, games: tuple[WholeGame, ...], count: int, seed_of: Se
 def _require_contexts(agent: Agent, sets: list[GameSet], remedy: str) -> None:
     n = agent.config.denoiser.context_length
     if not any(contexts_of(game, n) for one in sets for game in one.games):
-        raise DataError(f"no real game lasts {n} steps, so there is nothing to start a dream from: {remedy}")
+        raise DataError(f"no real game lasts {n} steps, and a dream needs {n} real frames to start: {remedy}")

@@ -48,7 +48,7 @@ class StudyFolder:
         facts = path / "study.json"
         if not facts.is_file():
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise ConfigError(f"{path} holds something else than a study: choose another --out")
+                raise ConfigError(f"{path} already contains other files: choose an empty folder for --out")
             write_json(facts, settings)
         elif (before := read_json(facts)) != settings:
             changes = [key for key in ("study", "game") if before.get(key) != settings[key]]

@@ -41,9 +41,9 @@ def require(game: str, scale: Scale) -> None:
         ConfigError: there are no detectors for this game or this size of frames, or clips are too short for faults.
     """
     if game not in GAMES:
-        raise ConfigError(f"--game is {game!r}: objects are told in {', '.join(GAMES)}")
+        raise ConfigError(f"--game is {game!r}: objects can be detected only in {', '.join(GAMES)}")
     if scale.size != SIZE:
-        raise ConfigError(f"--size is {scale.size}: objects are told in frames of {SIZE}x{SIZE} pixels")
+        raise ConfigError(f"--size is {scale.size}: objects can be detected only in frames of {SIZE}x{SIZE} pixels")
     if scale.horizon < SHORTEST:
         raise ConfigError(
             f"--horizon is {scale.horizon}: use at least {SHORTEST}, faults are planted into so many frames"
