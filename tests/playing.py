@@ -20,8 +20,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from diamond.envs import RealEnv
 from diamond.play.game.source import Source
+from diamond.play.server.listening import bind
 from diamond.play.server.room_manager import Limits, RoomManager
-from diamond.play.server.server import bind, make_server
+from diamond.play.server.server import make_server
 
 ACTIONS = ("LEFT", "NOOP", "RIGHT")
 LEFT, NOOP, RIGHT = range(3)

@@ -28,6 +28,10 @@ def train(args: Train) -> None:
     if resumed is None:
         require_free(path)
 
+    from diamond.envs import require_known
+
+    require_known(config.env)  # before PyTorch is loaded, so that a wrong name is answered at once
+
     from diamond.runs.progress import Progress
     from diamond.training.finish import finish
     from diamond.training.loop import train as run_training

@@ -98,12 +98,14 @@ def play(args: Play) -> None:
     if args.run is not None:
         _source(args.run)
 
-    from diamond.play.game.source import load_source
-    from diamond.play.server.room_manager import Limits, RoomManager
-    from diamond.play.server.server import bind, serve
+    from diamond.play.server.listening import bind
 
-    limits = Limits(args.sessions, args.viewers, 60 * args.idle_minutes)
     with bind(args.host, args.port) as listening:
+        from diamond.play.game.source import load_source
+        from diamond.play.server.room_manager import Limits, RoomManager
+        from diamond.play.server.server import serve
+
+        limits = Limits(args.sessions, args.viewers, 60 * args.idle_minutes)
         source = functools.partial(load_source, args.run, args.checkpoint, args.device, args.game, print)
         rooms = RoomManager(source, args.seed, limits)
         with contextlib.suppress(KeyboardInterrupt):

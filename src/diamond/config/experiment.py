@@ -6,6 +6,7 @@ given; `check_together` refuses values that do not fit each other. Presets are i
 refer to the paper (Alonso et al. 2024, arXiv 2405.12399), EDM to Karras et al. 2022.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -338,6 +339,11 @@ class ComputeConfig(Checked, prefix="compute."):
     equal."""
     threads: Annotated[int, AtLeast(0, 4_096)] = 0
     """CPU threads for PyTorch; 0 leaves PyTorch's choice. Another number may change results in the last digits."""
+
+    def check_together(self) -> None:
+        """A device is named as PyTorch names it; whether it is present is seen later."""
+        known = re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,3})?", self.device) is not None
+        require(known, "compute.device", self.device, "choose auto, cpu, mps, cuda, or one of several as in cuda:1")
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ Importing this package registers `diamond/Catch-v0`, a tiny solvable image envir
 import gymnasium
 
 from diamond.config import EnvConfig
-from diamond.envs.atari import make_atari_env
+from diamond.envs.atari import make_atari_env, require_game
 from diamond.envs.base import EnvState, Game, Outcome, RealEnv
-from diamond.envs.gym import make_gymnasium_env
+from diamond.envs.gym import make_gymnasium_env, require_id
 
-__all__ = ["EnvState", "Game", "Outcome", "RealEnv", "make_env"]
+__all__ = ["EnvState", "Game", "Outcome", "RealEnv", "make_env", "require_known"]
 
 gymnasium.register(id="diamond/Catch-v0", entry_point="diamond.envs.toy:Catch")
 
@@ -29,3 +29,15 @@ def make_env(cfg: EnvConfig, num_envs: int, *, training: bool) -> RealEnv:
     if cfg.id is not None:
         return make_gymnasium_env(cfg, num_envs)
     return make_atari_env(cfg, num_envs, training=training)
+
+
+def require_known(cfg: EnvConfig) -> None:
+    """Refuse at once an environment that does not exist; `make_env` also looks at what it is.
+
+    Raises:
+        EnvError: the game or the id is unknown, or its package is missing.
+    """
+    if cfg.id is not None:
+        require_id(cfg.id)
+    else:
+        require_game(cfg.game)

@@ -131,10 +131,9 @@ def make_atari_games(cfg: EnvConfig, num_games: int) -> list[AtariGame]:
     Raises:
         EnvError: see `make_atari_env`.
     """
-    try:
-        import ale_py
-    except ImportError as reason:
-        raise EnvError(f"env.game is {cfg.game!r}: it needs the package ale-py; run `pip install ale-py`") from reason
+    require_game(cfg.game)
+    import ale_py
+
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
     rom = _rom_path(cfg.game)
     return [AtariGame(_load(rom), cfg) for _ in range(num_games)]
@@ -150,14 +149,25 @@ def _load(rom: str) -> "ALEInterface":
     return emulator
 
 
-def _rom_path(game: str) -> str:
-    from ale_py import roms
+def require_game(game: str) -> None:
+    """Refuse a game that does not exist, without starting an emulator.
 
-    games = known_games()
+    Raises:
+        EnvError: there is no such game, or the emulator's package is missing.
+    """
+    try:
+        games = known_games()
+    except ImportError as reason:
+        raise EnvError(f"env.game is {game!r}: it needs the package ale-py; run `pip install ale-py`") from reason
     if game not in games:
         folded = {name.lower(): name for name in games}
         close = [folded[name] for name in difflib.get_close_matches(game.replace("_", "").lower(), folded)]
         remedy = f"did you mean {' or '.join(close)}?" if close else f"it must be one of {', '.join(games)}"
         raise EnvError(f"env.game is {game!r}: no such Atari game; {remedy}")
+
+
+def _rom_path(game: str) -> str:
+    from ale_py import roms
+
     spec = gymnasium.spec(game + _SUFFIX)
     return str(roms.get_rom_path(spec.kwargs["game"]))

@@ -1,6 +1,8 @@
 """Any Gymnasium environment with RGB uint8 image observations and discrete actions, by its id."""
 
+import contextlib
 import importlib
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
@@ -87,15 +89,28 @@ def make_gymnasium_env(cfg: EnvConfig, num_envs: int) -> RealEnv:
     )
 
 
-def _make_one(name: str) -> gymnasium.Env[Any, Any]:
+def require_id(name: str) -> None:
+    """Refuse an id that does not exist, without making an environment; modules named in front are not imported.
+
+    Raises:
+        EnvError: the id is unknown, or a package is missing.
+    """
     module, colon, rest = name.partition(":")
     if colon and (not module or not rest or ":" in rest):
         raise EnvError(
             f"env.id is {name!r}: give an id, or a module and an id with one colon between, 'my_module:my_id'"
         )
     _import_package_of(name)
+    if not colon:
+        with _known_id(name):
+            gymnasium.spec(name)
+
+
+@contextlib.contextmanager
+def _known_id(name: str) -> Iterator[None]:
+    """What Gymnasium says of an id, with the remedy."""
     try:
-        env: gymnasium.Env[Any, Any] = gymnasium.make(name, disable_env_checker=True)
+        yield
     except (error.DependencyNotInstalled, ImportError) as reason:
         raise EnvError(f"env.id is {name!r}: a package is missing: {_one_line(reason)}") from reason
     except error.Error as reason:
@@ -103,6 +118,12 @@ def _make_one(name: str) -> gymnasium.Env[Any, Any]:
             f"env.id is {name!r}: {_one_line(reason)} "
             f"Ids of other packages need their module in front, as in 'module:{name}'"
         ) from reason
+
+
+def _make_one(name: str) -> gymnasium.Env[Any, Any]:
+    require_id(name)
+    with _known_id(name):
+        env: gymnasium.Env[Any, Any] = gymnasium.make(name, disable_env_checker=True)
     if name.startswith(("MiniGrid-", "BabyAI-")):
         from minigrid.wrappers import ImgObsWrapper, RGBImgPartialObsWrapper
 

@@ -18,9 +18,9 @@ from playing import PATIENCE, Player, Served, serving
 from websockets.exceptions import ConnectionClosed
 
 from diamond.errors import ConfigError
+from diamond.play.server.listening import bind
 from diamond.play.server.room import FULL, IDLE, REFUSED
 from diamond.play.server.room_manager import Limits
-from diamond.play.server.server import bind
 
 PAGE = {file.name: file.read_bytes() for file in resources.files("diamond.play").joinpath("web").iterdir()}
 GOING_AWAY = 1012

@@ -36,9 +36,10 @@ from diamond.errors import DiamondError
 from diamond.networks.reward_termination import RewardTerminationModel
 from diamond.play.game.source import Source
 from diamond.play.game.worlds import Past
+from diamond.play.server.listening import bind
 from diamond.play.server.room import FrameListener
 from diamond.play.server.room_manager import Limits, RoomManager
-from diamond.play.server.server import bind, make_server
+from diamond.play.server.server import make_server
 from diamond.runs.provenance import number, origin
 
 Row = dict[str, Any]

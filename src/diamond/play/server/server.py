@@ -7,7 +7,6 @@ address. Files are read when the server starts, so that no request can reach any
 
 import asyncio
 import contextlib
-import ipaddress
 import re
 import secrets
 import socket
@@ -27,6 +26,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from diamond.errors import ConfigError, DataError
 from diamond.experience.episodes import Episode
 from diamond.play.game.recordings import Recordings, encode_episode, video
+from diamond.play.server.listening import is_loopback
 from diamond.play.server.protocol import parse
 from diamond.play.server.room import FULL, REFUSED, Room, Viewer
 from diamond.play.server.room_manager import RoomManager
@@ -220,32 +220,6 @@ def _names_this_machine(host: str) -> bool:
         return False
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name is this machine and nothing else."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket, so that a port that is taken is known at once.
-
-    Raises:
-        ConfigError: the port is taken or the host is not this machine's.
-    """
-    try:
-        if not 0 <= port < 2**16:
-            raise OverflowError("ports are 0 to 65535")
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
-        raise ConfigError(
-            f"cannot listen on --host {host} --port {port} ({reason}): choose another --port, 0 for any that is free"
-        ) from None
-
-
 def serve(rooms: RoomManager, listening: socket.socket, ready: Callable[[str], None]) -> None:
     """Serve until the process is told to end.
 
@@ -263,7 +237,7 @@ def make_server(rooms: RoomManager, listening: socket.socket) -> tuple[uvicorn.S
 
     Args:
         rooms: what it serves.
-        listening: see `bind`.
+        listening: see `listening.bind`.
     """
     host, port = listening.getsockname()[:2]
     token = None if is_loopback(host) else secrets.token_urlsafe(16)
