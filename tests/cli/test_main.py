@@ -214,8 +214,6 @@ def test_words_that_cannot_be_read_are_answered_by_tyro(cli: Cli, tmp_path: Path
         "train --env.num-envs 0",
         "train --resume nowhere",
         "train --run .",
-        "train --preset atari100k --env.game Pongg",
-        "train --env.id Nowhere-v0",
         "train --device tpu",
         "play --host 300.1.1.1",
         "evaluate",
@@ -232,15 +230,25 @@ def test_words_that_cannot_be_read_are_answered_by_tyro(cli: Cli, tmp_path: Path
 )
 def test_answers_come_at_once(tmp_path: Path, words: str) -> None:
     """PyTorch alone takes more than a second to import: help and refusals do without it and its like."""
+    assert imported_for(words, tmp_path) == "imported set()"
+
+
+@pytest.mark.parametrize("words", ["train --preset atari100k --env.game Pongg", "train --env.id Nowhere-v0"])
+def test_gymnasium_alone_is_asked_for_an_environment(tmp_path: Path, words: str) -> None:
+    assert imported_for(words, tmp_path) == "imported {'gymnasium'}"
+
+
+def imported_for(words: str, folder: Path) -> str:
+    """Which of the heavy packages a command imports until it ends, as a line."""
     code = (
         "import atexit, sys; from diamond.cli.main import main\n"
         f"atexit.register(lambda: print('imported', {HEAVY!r} & sys.modules.keys(), file=sys.stderr))\n"
         "main()"
     )
-    (tmp_path / "thesis.txt").touch()
-    told = subprocess.run([sys.executable, "-c", code, *words.split()], capture_output=True, text=True, cwd=tmp_path)
+    (folder / "thesis.txt").touch()
+    told = subprocess.run([sys.executable, "-c", code, *words.split()], capture_output=True, text=True, cwd=folder)
     assert "Traceback" not in told.stderr
-    assert told.stderr.splitlines()[-1] == "imported set()"
+    return told.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("width", ["30", "400"])
