@@ -42,11 +42,12 @@ from diamond.networks.reward_termination import RewardTerminationModel
 
 
 class ShortCatch(Catch):
-    """Catch in which each action lasts two steps: a ball falls for 6 actions instead of 12."""
+    """Catch in which each action lasts four steps, as in the paper's Atari games: a ball falls for 3 actions."""
 
     def step(self, action: SupportsInt) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Act twice; no ball lands in between."""
-        super().step(action)
+        """Act four times; no ball lands before the last."""
+        for _ in range(3):
+            super().step(action)
         return super().step(action)
 
 
@@ -62,10 +63,10 @@ CONFIG = settings.Config(
     actor_critic=settings.ActorCriticConfig((32, 32), (True, True), lstm_size=128, entropy_weight=0.01),
 )
 GAMES, EPSILON = 8, 0.05  # real games side by side; probability of a random action while collecting
-REAL_STEPS = (1_600, 400)  # in the first epoch, in each later one
-DENOISER_UPDATES, REWARD_MODEL_UPDATES, POLICY_UPDATES = (250, 40), (120, 25), (60, 40)  # likewise
-BATCH, REWARD_MODEL_FRAMES = 32, 7  # segments of real games, and the frames in those for the reward model
-DREAMS, WINDOW = 64, 6  # dreams side by side, and the imagined steps between two updates of the policy
+REAL_STEPS = (1_200, 200)  # in the first epoch, in each later one
+DENOISER_UPDATES, REWARD_MODEL_UPDATES, POLICY_UPDATES = (200, 30), (350, 50), (20, 60)  # likewise
+BATCH, REWARD_MODEL_FRAMES = 32, 4  # segments of real games, and the frames in those for the reward model
+DREAMS, WINDOW = 64, 4  # dreams side by side, and the imagined steps between two updates of the policy
 LEARNING_RATE = 1.5e-3
 CPU = torch.device("cpu")
 
