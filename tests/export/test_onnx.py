@@ -133,7 +133,7 @@ def test_the_folder_says_what_is_in_it(source: Source, tmp_path: Path) -> None:
     assert facts["settings"]["denoising_steps"] == source.agent.config.sampler.num_steps
     taken = [list(past.actions) for past in source.starts]
     assert facts["starts"] == {"count": len(taken), "frames": 4, "actions": taken}
-    assert facts["versions"]["torch"] == torch.__version__
+    assert facts["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]  # "+cu130" names the build
     assert written.dream_bytes == written.total_bytes == sum(f.stat().st_size for f in (tmp_path / "out").iterdir())
 
 

@@ -119,12 +119,16 @@ def test_rows_after_the_checkpoint_are_dropped(path: Path) -> None:
 
 
 def test_a_full_disk_is_told_and_closing_then_is_quiet(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     class Full(io.StringIO):
         def flush(self) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
+            refuse()
 
         def close(self) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
+            super().close()  # as of a real file: closed all the same, so that Python does not try again
+            refuse()
 
     log = MetricsLog(path, tiny(), 0)
     log._file.close()
@@ -132,7 +136,7 @@ def test_a_full_disk_is_told_and_closing_then_is_quiet(path: Path, monkeypatch: 
     with pytest.raises(DiskError, match=r"metrics\.jsonl cannot be written \(No space left on device\)"):
         log.write(row(1))
     log.close()
-    monkeypatch.setattr(os, "fsync", lambda file: Full().flush())
+    monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(DiskError, match=r"metrics\.jsonl cannot be written"):
         MetricsLog(path, tiny(), 0)
 
