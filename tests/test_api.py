@@ -387,6 +387,18 @@ def test_the_checkpoint_that_was_measured_is_named(copied: Path, tmp_path: Path)
     assert record["checkpoint"] == int(older.name.split("-")[-1])
 
 
+def test_a_checkpoint_within_an_epoch_is_measured(copied: Path) -> None:
+    """The newest weights, not those of the last whole epoch."""
+    asked = iter([False, False, True])
+    with pytest.raises(KeyboardInterrupt):
+        tiny_runs.resume(copied, {"schedule.epochs": 5}, stop=lambda: next(asked, True))
+    name = tiny_runs.newest(copied).path.name
+    assert name.startswith("epoch-000004-")
+    record, _ = report_fidelity(copied, Plan(games=10, contexts=1))
+    assert (record["checkpoint"], record["checkpoint_name"]) == (4, name)
+    assert record["weights"] == diamond.load(copied).fingerprint()
+
+
 def test_games_of_another_game_are_no_measure(run: Path, copied: Path, tmp_path: Path) -> None:
     config = json.loads((copied / "config.json").read_text(encoding="utf-8"))
     config["env"] |= {"id": "MinAtar/Breakout-v1", "height": 16, "width": 16}

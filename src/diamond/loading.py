@@ -43,13 +43,21 @@ def load(path: Path | str | None = None, which: Which = "last", device: str = "a
     if path is None:
         path = newest_run(usable=True)
     path = hub.fetch(path) if hub.is_name(path) else Path(path)
-    agent = (load_published(path) if path.is_file() else _load_run(path, which)).to(target)
+    if path.is_file():
+        agent = load_published(path)
+    else:
+        run = RunFolder.open(path)
+        agent = agent_of(run, choose_checkpoint(run, which))
+    agent.to(target)
     return kernels.for_inference(agent) if fused else agent
 
 
-def _load_run(path: Path, which: Which) -> Agent:
-    run = RunFolder.open(path)
-    chosen = choose_checkpoint(run, which)
+def agent_of(run: RunFolder, chosen: checkpoint.Checkpoint) -> Agent:
+    """The agent in a checkpoint of a run, as plain networks on the CPU.
+
+    Raises:
+        RunError: the checkpoint is damaged, or does not fit the run's configuration.
+    """
     agent = Agent.create(run.config, run.num_actions, seed=0, action_meanings=run.action_meanings)
     try:
         agent.load_state_dict(chosen.tensors("agent"))

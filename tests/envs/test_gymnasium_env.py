@@ -222,3 +222,9 @@ def test_an_unknown_id_is_named(name: str) -> None:
     with pytest.raises(EnvError, match=f"env.id is '{name}'") as caught:
         make_env(EnvConfig(id=name), 1, training=True)
     assert "\n" not in str(caught.value)
+
+
+def test_an_id_without_a_version_is_the_newest() -> None:
+    """As `gymnasium.make` takes it; CartPole itself is refused because it shows numbers, not pictures."""
+    with pytest.raises(EnvError, match="env.id is 'CartPole': its observations are"):
+        make_env(EnvConfig(id="CartPole"), 1, training=True)

@@ -54,7 +54,7 @@ def test_built_once_for_all_processes(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("name", ["kernels.cpp", "convolution.h"])
 def test_another_source_is_built_anew(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert library() is not None
-    copied = Path(shutil.copytree(module.SOURCE.parent, tmp_path / "native"))
+    copied = Path(shutil.copytree(module.SOURCE.parent, tmp_path / "kernels"))
     with open(copied / name, "a", encoding="utf-8") as file:
         file.write("// changed\n")
     monkeypatch.setattr(module, "SOURCE", copied / "kernels.cpp")

@@ -1,1 +1,1 @@
-"""The networks of an agent, the policies that choose its actions, and the one loop that plays real games."""
+"""The networks of an agent, the policies that choose its actions, and the one loop in which policies play."""

@@ -1,4 +1,4 @@
-"""Playing real games side by side, a step at a time: the one loop that everything that plays or records consumes.
+"""Playing real games side by side, a step at a time: the one loop of everything that plays by a `Policy`.
 
 Axes   n environments | h w 3 image
 Units  frames are uint8 in 0..255; rewards are as the environment gave them

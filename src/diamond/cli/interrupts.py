@@ -1,6 +1,7 @@
 """Ctrl-C and a polite kill (SIGTERM): both end a command in the same way."""
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Iterator
 
@@ -45,3 +46,5 @@ class StopRequest:
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
+        # One step may take minutes. `print` is not safe here: the signal may have come within another one.
+        os.write(2, b"diamond: stopping after this step; once more stops at once, without a checkpoint\n")

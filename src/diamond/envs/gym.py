@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -101,7 +102,7 @@ def require_id(name: str) -> None:
             f"env.id is {name!r}: give an id, or a module and an id with one colon between, 'my_module:my_id'"
         )
     _import_package_of(name)
-    if not colon:
+    if not colon and re.search(r"-v[0-9]+$", name):  # without a version, Gymnasium takes the newest
         with _known_id(name):
             gymnasium.spec(name)
 

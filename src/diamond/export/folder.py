@@ -39,7 +39,7 @@ FORMAT_VERSION = 1
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime")
 PAGE = Path(__file__).parent.parent / "play/web"
 IN_PAGE = Path(__file__).parent / "web"
-"""What takes the server's place, and the module `connection.js` in place of the one that calls it."""
+"""What takes the server's place, and the module `connection.js` instead of the one that calls it."""
 
 FROM_A_FILE = (
     "if (location.protocol === 'file:') document.getElementById('placeholder').textContent = "
@@ -117,7 +117,7 @@ def export(source: Source, folder: Path, form: Format, half: bool, progress: Pro
             write_bytes(inside / name, content)
         write_json(inside / "dream.json", facts)
         if folder.is_dir():
-            folder.rmdir()  # it is empty, but not every system puts one folder in the place of another
+            folder.rmdir()  # it is empty, but not every system replaces one folder by another
         os.replace(partial, folder)
     except OSError as error:
         raise cannot_write(folder, error) from error

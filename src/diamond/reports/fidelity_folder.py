@@ -39,7 +39,7 @@ def _is_result(folder: Path) -> bool:
 
 
 def write_result(folder: Path, result: Result) -> Path:
-    """Write the folder, in the place of an older result if there is one; returns the page's path.
+    """Write the folder; an older result is replaced; returns the page's path.
 
     Raises:
         ConfigError: see `require_own`.

@@ -181,7 +181,11 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
 def prune(folder: Path, keep_every: int, best_epoch: int | None) -> None:
     """Remove all checkpoints but the newest and some ends of epochs.
 
-    These are the newest one, the best one and those at multiples of `keep_every` epochs (0: none).
+    These are the newest one, the best one and those at multiples of `keep_every` epochs (0: none). The newest end of an
+    epoch is also kept beside a newer checkpoint within an epoch.
+
+    Raises:
+        DiskError: the disk refuses to remove one.
     """
     found, ends = checkpoints(folder), ends_of_epochs(folder)
     kept = {path for epoch, path in ends.items() if epoch == best_epoch or (keep_every and epoch % keep_every == 0)}
@@ -193,8 +197,11 @@ def prune(folder: Path, keep_every: int, best_epoch: int | None) -> None:
 def _remove(path: Path) -> None:
     """Renamed first, so that a kill half-way does not leave a checkpoint that only looks whole."""
     doomed = path.with_name(PARTIAL + path.name)
-    os.replace(path, doomed)
-    shutil.rmtree(doomed)
+    try:
+        os.replace(path, doomed)
+        shutil.rmtree(doomed)
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def _sha256(path: Path) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from diamond.config import Config, changes_that_forbid_resume, from_dict, to_dict
 from diamond.errors import ConfigError, RunError
+from diamond.runs.checkpoint import checkpoints
 from diamond.runs.files import cannot_write, write_json
 from diamond.runs.provenance import command, commit, machine
 from diamond.version import __version__
@@ -190,8 +191,6 @@ def newest_run(usable: bool = False) -> Path:
 
 
 def _has_checkpoint(run: Path) -> bool:
-    from diamond.runs.checkpoint import checkpoints  # here, because it needs PyTorch and a run's folder does not
-
     return bool(checkpoints(run / "checkpoints"))
 
 

@@ -163,7 +163,6 @@ class Evaluate(Phase):
 
     def _unit(self) -> None:
         self._row = evaluate(self._trainer, self._epoch, self._listen)
-        self._trainer.note_score(self._row["evaluation/return_mean"], self._epoch)
 
     def _listen(self, done: int, wanted: int) -> None:
         self._progress(done, wanted)

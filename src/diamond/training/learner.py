@@ -91,8 +91,10 @@ class Learner:
             target = self.optimizer.state[parameter]
             for key, value in saved.items():
                 assert value is not None
-                # Moments take the memory order of their parameter, without which updates are not bit-equal.
-                target[key] = value.clone() if key == "step" else torch.empty_like(parameter).copy_(value)
+                if key == "step":  # on a GPU, the fused optimiser counts there
+                    target[key] = value.to(parameter.device if parameter.device.type == "cuda" else "cpu", copy=True)
+                else:  # in the memory order of the parameter, without which updates are not bit-equal
+                    target[key] = torch.empty_like(parameter).copy_(value)
         if self.averaged is not self.network:
             prefix = "averaged."
             self.averaged.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})

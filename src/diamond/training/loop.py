@@ -111,6 +111,7 @@ def _epochs(
         trainer.epoch += 1
 
         row: Row = {"epoch": trainer.epoch} | epoch.row() | trainer.replay_facts()
+        trainer.note_score(row)
         row |= {"env_steps": trainer.env_steps, "memory/peak_bytes": peak_memory()}
         row["time/epoch_seconds"] = epoch.seconds()
         log.write(row)

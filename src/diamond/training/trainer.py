@@ -226,10 +226,12 @@ class Trainer:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
-    def note_score(self, score: float, epoch: int) -> None:
-        """Remember the mean return of the evaluation that ends an epoch, if it is the best so far."""
-        if self.best_score is None or score > self.best_score:
-            self.best_score, self.best_epoch = score, epoch
+    def note_score(self, row: Row) -> None:
+        """Remember the mean return in the metrics of the epoch that has just ended, if there is one and it is the best
+        so far."""
+        score = row.get("evaluation/return_mean")
+        if score is not None and (self.best_score is None or score > self.best_score):
+            self.best_score, self.best_epoch = score, self.epoch
 
     def rarer_rewards(self) -> int:
         """Samples of the two rarer reward signs together."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from diamond import kernels
 from diamond.agents.agent import Agent
+from diamond.compute import parse_device
 from diamond.config import to_dict
 from diamond.errors import DataError
 from diamond.evaluation.fidelity.games import digest, with_familiar
@@ -14,7 +15,7 @@ from diamond.evaluation.fidelity.measure import FORMAT_VERSION, KIND, Result, me
 from diamond.evaluation.fidelity.plan import Plan, Progress, fresh_sets, recorded_set
 from diamond.experience.episodes import EpisodeFolder
 from diamond.interop import hub
-from diamond.loading import choose_checkpoint, load
+from diamond.loading import agent_of, choose_checkpoint, load
 from diamond.runs.folder import RunFolder, Which
 from diamond.runs.provenance import origin
 from diamond.runs.streams import derive_seed
@@ -46,9 +47,12 @@ def measure_fidelity(
         RunError, DeviceError, EnvError: see `loading.load` and `envs.make_env`.
     """
     run = run_of(path)
-    if run is not None:
-        which = choose_checkpoint(run, which).epoch  # a run that goes on has a newer one when this ends
-    agent, instruments = load(path, which, device), instruments or Instruments()
+    if run is None:
+        agent, checkpoint = load(path, which, device), None
+    else:  # chosen once: a run that goes on has a newer one when this ends
+        checkpoint = choose_checkpoint(run, which)
+        agent = kernels.for_inference(agent_of(run, checkpoint).to(parse_device(device)))
+    instruments = instruments or Instruments()
     if game is not None:
         agent.config = replace(agent.config, env=replace(agent.config.env, game=game, id=None))
     instruments.require_fitting(agent.config.env.height, agent.config.env.width)
@@ -66,7 +70,8 @@ def measure_fidelity(
     result = measure(agent, sets, instruments, seed_of, progress)
     facts = {
         "run": str(path),
-        "checkpoint": None if run is None else which,
+        "checkpoint": None if checkpoint is None else checkpoint.epoch,
+        "checkpoint_name": None if checkpoint is None else checkpoint.path.name,
         "data": None if data is None else str(data),
     }
     result.record = {**_record_facts(agent, plan, fresh=data is None), **facts, **result.record}

@@ -58,7 +58,7 @@ class Work:
     traffic: float = 0.0
     """Bytes that one call has to read and write."""
     invert: bool = False
-    """Give milliseconds a unit in place of units a second."""
+    """Give milliseconds a unit instead of units a second."""
     published: str | None = None
     """What the published code calls the same work, if it can do it (`reference_worker.Published.work`)."""
     rates: list[float] = field(default_factory=list)

@@ -47,7 +47,7 @@ def measure(frames: Frames, truth: Frames, known: UInt8[np.ndarray, "k h w 3"], 
 
 
 def real_drift(truth: Frames, known: UInt8[np.ndarray, "k h w 3"], horizon: int) -> Drift:
-    """What real games score against each other: each one in place of the dream of the next one."""
+    """What real games score against each other: each one instead of the dream of the next one."""
     return measure(np.roll(truth, 1, axis=0), truth, known, horizon)
 
 

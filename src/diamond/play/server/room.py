@@ -80,7 +80,7 @@ class Viewer:
         self.news.set()
 
     def show(self, number: int, frame: bytes) -> None:
-        """Send a frame, in place of one that has not left yet."""
+        """Send a frame, instead of one that has not left yet."""
         self._frame = (number, frame)
         self.news.set()
 
