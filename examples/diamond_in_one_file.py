@@ -60,11 +60,11 @@ CONFIG = settings.Config(
     denoiser=settings.DenoiserConfig(UNET, context_length=2),
     sampler=settings.SamplerConfig(num_steps=1),  # 3 in the paper; one is enough if the next frame is certain
     reward_model=settings.RewardModelConfig((16, 16), (1, 1), (False, False), condition_channels=32, lstm_size=64),
-    actor_critic=settings.ActorCriticConfig((32, 32), (True, True), lstm_size=128, entropy_weight=0.01),
+    actor_critic=settings.ActorCriticConfig((32, 32), (True, True), lstm_size=128, entropy_weight=0.04),
 )
 GAMES, EPSILON = 8, 0.05  # real games side by side; probability of a random action while collecting
 REAL_STEPS = (1_200, 200)  # in the first epoch, in each later one
-DENOISER_UPDATES, REWARD_MODEL_UPDATES, POLICY_UPDATES = (200, 30), (350, 50), (20, 60)  # likewise
+DENOISER_UPDATES, REWARD_MODEL_UPDATES, POLICY_UPDATES = (300, 30), (350, 20), (20, 70)  # likewise
 BATCH, REWARD_MODEL_FRAMES = 32, 4  # segments of real games, and the frames in those for the reward model
 DREAMS, WINDOW = 64, 4  # dreams side by side, and the imagined steps between two updates of the policy
 LEARNING_RATE = 1.5e-3
