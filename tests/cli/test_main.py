@@ -148,7 +148,7 @@ def assert_told(result: Result, *parts: str) -> None:
         ),
         pytest.param("train --sampler.rho 1e-30", ["sampler.rho is 1e-30: use a positive number, 0.1 to"], id="tiny"),
         pytest.param("train --resume a b", ["--resume is 'a b': name one run"], id="two runs to resume"),
-        pytest.param("train --device tpu", ["compute.device is 'tpu'", "choose auto or one of cpu"], id="device"),
+        pytest.param("train --device tpu", ["compute.device is 'tpu'", "choose auto, cpu, mps, cuda"], id="device"),
         pytest.param("train --compute.device cuda:99", ["cuda:99", "choose auto or one of cpu"], id="device number"),
         pytest.param("train --run a --resume b", ["--run is 'a' beside --resume", "leave out --run"], id="two folders"),
         pytest.param("train --resume nowhere", ["nowhere is not a run", "give a folder"], id="no run to resume"),
@@ -302,7 +302,7 @@ def test_a_run_of_a_newer_release_is_left_alone(cli: Cli, tmp_path: Path, run: P
 def test_a_changed_hyper_parameter_is_refused(cli: Cli, tmp_path: Path, run: Path) -> None:
     before = contents(tmp_path)
     told = cli("train", "--resume", run, "--imagination.horizon", "9")
-    assert_told(told, "imagination.horizon was 4, now 9", "start a new run to change them")
+    assert_told(told, "imagination.horizon was 4, now 9", "start a new run to change it")
     assert contents(tmp_path) == before
 
 

@@ -406,7 +406,11 @@ def test_recorded_games_are_read(tmp_path: Path) -> None:
     ("changes", "parts"),
     [
         pytest.param({"count": 0}, ["holds no episode", "name a folder of recorded real games"], id="empty"),
-        pytest.param({"world": "dream"}, ["000000.npz was dreamed", "give --data real games"], id="dream"),
+        pytest.param(
+            {"world": "dream"},
+            ["000000.npz is a recording of a dream", "--data needs recordings of the real game"],
+            id="dream",
+        ),
         pytest.param({"game": "Boxing"}, ["recorded in Boxing, not in Pong", "give --data games of Pong"], id="game"),
         pytest.param({"size": 16}, ["frames of shape (16, 16, 3), not (8, 8, 3)", "give --data"], id="size"),
         pytest.param({"count": 9}, ["9 games of more than 2 frames", FEW], id="few"),

@@ -353,7 +353,7 @@ def test_an_agent_on_the_hub_is_scored(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     again = diamond_command("evaluate", PONG, *options, cwd=tmp_path)
     assert again.stdout == scored.stdout
-    assert f"{PONG}: the hub does not answer; taking commit {commit(1)}" in again.stderr
+    assert f"{PONG}: the hub does not answer; using the cached commit {commit(1)}" in again.stderr
     refused = diamond_command("evaluate", f"hf:{REPO}/Breakout", *options, cwd=tmp_path)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.startswith(f"diamond: hf:{REPO}/Breakout: the hub does not answer (OfflineModeIsEnabled: ")

@@ -150,7 +150,7 @@ def test_a_longer_schedule_is_taken_over_for_good(run: RunFolder) -> None:
 
 
 def test_other_changes_are_refused(run: RunFolder) -> None:
-    with pytest.raises(ConfigError, match=r"sampler\.num_steps was 2, now 5: .* start a new run to change them"):
+    with pytest.raises(ConfigError, match=r"sampler\.num_steps was 2, now 5: .* start a new run to change it"):
         run.require_same(override(CONFIG, {"sampler.num_steps": 5, "schedule.epochs": 50}))
 
 

@@ -12,7 +12,7 @@ from tiny_runs import assert_same_run, lasting, measured, newest, resume, start
 
 from diamond.compute import choose_device, parse_device
 from diamond.config import ComputeConfig
-from diamond.errors import DeviceError
+from diamond.errors import ConfigError, DeviceError
 from diamond.runs.metrics import read_metrics
 
 
@@ -56,7 +56,7 @@ def test_the_device_named_or_the_fastest_one_present(
 
 @pytest.mark.parametrize(
     ("gpus", "name", "present"),
-    [(0, "cuda", "cpu"), (0, "mps", "cpu"), (1, "cuda:1", "cpu, cuda:0"), (0, "gpu", "cpu"), (0, "", "cpu")],
+    [(0, "cuda", "cpu"), (0, "mps", "cpu"), (1, "cuda:1", "cpu, cuda:0")],
 )
 def test_a_device_that_is_not_there_is_told_with_those_that_are(
     monkeypatch: pytest.MonkeyPatch, gpus: int, name: str, present: str
@@ -66,6 +66,12 @@ def test_a_device_that_is_not_there_is_told_with_those_that_are(
         DeviceError, match=f"^compute.device is '{name}': not present here; choose auto or .* {present}$"
     ):
         choose_device(ComputeConfig(device=name))
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:", "cuda:-1", "cpu:0 "])
+def test_what_is_no_device_is_refused_without_looking_for_it(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^compute.device is '{name}': choose auto, cpu, mps, cuda"):
+        ComputeConfig(device=name)
 
 
 @pytest.mark.parametrize(("device", "precision"), [("cpu", "highest"), ("cuda", "high")])

@@ -259,7 +259,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(
 def test_in_a_long_epoch_it_is_noticed_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(algorithm, "UPDATES_BETWEEN_CHECKS", 4)
     calls = spoil(monkeypatch, "reward_termination_loss", call=2)
-    with pytest.raises(TrainingError, match="by update 4"):
+    with pytest.raises(TrainingError, match="at update 4"):
         start(tmp_path / "run", {"updates.reward_model.first_epoch_updates": 50})
     assert calls == [4]
 
