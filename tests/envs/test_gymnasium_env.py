@@ -226,5 +226,6 @@ def test_an_unknown_id_is_named(name: str) -> None:
 
 def test_an_id_without_a_version_is_the_newest() -> None:
     """As `gymnasium.make` takes it; CartPole itself is refused because it shows numbers, not pictures."""
-    with pytest.raises(EnvError, match="env.id is 'CartPole': its observations are"):
+    refused = pytest.raises(EnvError, match="env.id is 'CartPole': its observations are")
+    with refused, pytest.warns(UserWarning, match="latest versioned environment"):
         make_env(EnvConfig(id="CartPole"), 1, training=True)
