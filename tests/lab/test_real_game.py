@@ -163,14 +163,6 @@ def test_it_learns_what_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert learned["last_fifth"]["low"] > 2
 
 
-@pytest.mark.slow
-def test_it_learns_to_catch() -> None:
-    """Chance gives about -0.5 a ball, always catching 1."""
-    settings = Settings(size=8, steps=20_000, envs=16, window=12, learning_rate=3e-3, channels=(16,), lstm_size=64)
-    learned = learn(CATCH, settings, 0, lambda line: None)
-    assert learned["last_fifth"]["low"] > learned["random"]["high"]
-
-
 def test_the_same_seed_gives_the_same_result() -> None:
     settings = Settings(size=8, steps=200, envs=4, window=5, channels=(4,), lstm_size=8, random_games=4, final_games=4)
     first, second = (learn(CATCH, settings, 7, lambda line: None) for _ in range(2))
