@@ -1,4 +1,4 @@
-"""DIAMOND in one file: an agent learns a small game inside its own dream, in about a minute on one CPU core.
+"""DIAMOND in one file: an agent learns a small game inside its own dream, in a minute or two on a CPU core.
 
     python examples/diamond_in_one_file.py --seed 0 --epochs 6
 
